@@ -1,0 +1,121 @@
+"""Everything that can go wrong, as one tree.
+
+KlingError
+├── MissingKeyError             no API key anywhere
+├── InvalidRequestError         refused before sending, or 400 (and 404, 422)
+├── ImageError                  a picture that cannot be read or used
+├── BudgetExceededError         refused before sending: it would cost more than allowed
+├── AuthenticationError         401
+├── InsufficientCreditsError    403
+├── RateLimitError              429 for good
+├── ServerError                 5xx on a call that costs nothing, or the server cannot be reached
+├── SubmissionUnknownError      the submission may have been accepted
+├── GenerationFailedError       the vendor reports status ``error``
+└── DownloadError               the video is made but could not be saved
+"""
+
+from __future__ import annotations
+
+
+class KlingError(Exception):
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    message
+        One sentence for people: what happened.
+    hint
+        One sentence: what to do next.
+    vendor_message
+        What the vendor said, word for word, if it said anything.
+    generation_id
+        The vendor's id of the generation, where there is one.
+    may_have_cost
+        Whether money may have moved because of the failed call.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        vendor_message: str | None = None,
+        generation_id: str | None = None,
+        may_have_cost: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.vendor_message = vendor_message
+        self.generation_id = generation_id
+        self.may_have_cost = may_have_cost
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.vendor_message and self.vendor_message not in self.message:
+            parts.append(f"The vendor said: {self.vendor_message}")
+        if self.hint:
+            parts.append(self.hint)
+        if self.generation_id and self.generation_id not in self.message:
+            parts.append(f"Generation id: {self.generation_id}")
+        return " ".join(parts)
+
+
+class MissingKeyError(KlingError):
+    """No API key was found in any of the places it is looked for."""
+
+
+class InvalidRequestError(KlingError):
+    """The request breaks a rule: found before sending, or answered with 400, 404 or 422."""
+
+
+class ImageError(KlingError):
+    """A picture cannot be read, is too large to decode, or is outside what the model takes."""
+
+
+class BudgetExceededError(KlingError):
+    """Refused before sending: the estimate is above the budget (USD)."""
+
+
+class AuthenticationError(KlingError):
+    """The key was refused (401)."""
+
+
+class InsufficientCreditsError(KlingError):
+    """Out of credits, or the key may not use this model (403)."""
+
+
+class RateLimitError(KlingError):
+    """Too many requests (429), also after waiting and asking again.
+
+    Attributes
+    ----------
+    retry_after
+        Seconds the vendor asked to wait, or None.
+    """
+
+    retry_after: float | None = None
+
+
+class ServerError(KlingError):
+    """The server cannot be reached, or answered 5xx to a call that costs nothing."""
+
+
+class SubmissionUnknownError(KlingError):
+    """The submission may have been accepted, and paid; it is never sent again by itself.
+
+    Attributes
+    ----------
+    client_request_id
+        What the submission was sent with; the vendor's log can be searched for it.
+    """
+
+    client_request_id: str | None = None
+
+
+class GenerationFailedError(KlingError):
+    """The vendor accepted the generation and could not make it (status ``error``)."""
+
+
+class DownloadError(KlingError):
+    """The video exists at the vendor but could not be saved. Nothing is lost: ``resume(id)`` fetches it."""
