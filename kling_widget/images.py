@@ -1,0 +1,225 @@
+"""Anything a person calls an image → `SourceImage` → the ``image_url`` of a request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from . import picture_codec
+from .errors import ImageError
+from .picture_files import broken, open_picture, pixels
+from .picture_sources import FileBytes, WebAddress, read_source
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MIN_SIDE = 300  # pixels; aimlapi.md §2: limits that other public Kling clients enforce
+MAX_RATIO = 2.5  # long side to short side; aimlapi.md §2, as above
+MAX_THUMBNAIL = 25_000  # bytes; ours: a preview travels as one small message and lives in saved notebooks
+
+
+@dataclass(frozen=True, slots=True)
+class SourceImage:
+    """A picture as it will be sent, and what was done to it on the way.
+
+    Make one with `SourceImage.load`.
+
+    Attributes
+    ----------
+    name
+        Short name for people: ``cat.png``, ``picture``, ``cat.png at example.org``.
+    sha256
+        Identity of the source *as given* (hex): of a file's bytes; of mode, size and pixels of an array or Pillow
+        image; of a URL's text. Never of a re-encoding: a Pillow upgrade must not make the same picture another
+        request, to be paid again. A background that shows, and is not white, is part of it.
+    url
+        A web address, passed through unfetched; then `data`, `media_type`, `width` and `height` are None.
+    data
+        The bytes to be sent, JPEG or PNG, at most 10 MB.
+    media_type
+        ``image/jpeg`` or ``image/png``.
+    width, height
+        Pixels of what is sent.
+    source_size
+        Bytes as given; None for arrays, figures, Pillow images and URLs.
+    changes
+        Sentences on what was changed; empty when the bytes are sent as they are.
+    warnings
+        Sentences on what the model may refuse.
+    """
+
+    name: str
+    sha256: str
+    url: str | None = None
+    data: bytes | None = field(default=None, repr=False, compare=False)
+    media_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    source_size: int | None = None
+    changes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, source: object, *, name: str | None = None, background: str = "white") -> SourceImage:
+        """Read any picture.
+
+        Parameters
+        ----------
+        source
+            Path, URL (``http``, ``https``) or ``data:`` URI; bytes; binary file object; Pillow image; NumPy array
+            (H×W, H×W×3 or H×W×4; uint8, or float 0..1); torch tensor (also 3×H×W); matplotlib figure;
+            IPython ``Image``; `Video` (its last frame); `SourceImage`.
+        name
+            Name for people, instead of the file's.
+        background
+            Colour behind transparent parts, as CSS writes it.
+
+        Raises
+        ------
+        ImageError
+            It cannot be read, is not a picture, is damaged, or is too large to decode safely.
+        """
+        if isinstance(source, SourceImage):
+            return replace(source, name=_short(name)) if name else source
+        _check_colour(background)
+        found = read_source(source)
+        title = _short(name or found.name)
+        if isinstance(found, WebAddress):
+            digest = hashlib.sha256(found.url.encode()).hexdigest()
+            return cls(title, digest, url=found.url)
+        if isinstance(found, FileBytes):
+            digest, size = hashlib.sha256(found.data).hexdigest(), len(found.data)
+            encoded = picture_codec.encode_file(found.data, title, background)
+        else:
+            encoded = picture_codec.encode_image(found.image, title, background)
+            digest, size = found.identity or _pixel_hash(found.image), None
+        if encoded.flattened and background != "white":
+            digest = hashlib.sha256(f"{digest} on {background}".encode()).hexdigest()
+        return cls(
+            name=title,
+            sha256=digest,
+            data=encoded.data,
+            media_type=encoded.media_type,
+            width=encoded.width,
+            height=encoded.height,
+            source_size=size,
+            changes=encoded.changes,
+            warnings=preflight(encoded.width, encoded.height),
+        )
+
+    @property
+    def size(self) -> int | None:
+        """Bytes to be sent; None for a URL."""
+        return None if self.data is None else len(self.data)
+
+    @property
+    def suffix(self) -> str:
+        """``.jpg`` or ``.png``; empty for a URL."""
+        return {"image/jpeg": ".jpg", "image/png": ".png"}.get(self.media_type or "", "")
+
+    @property
+    def image_url(self) -> str:
+        """What goes into the request: the URL, or the bytes as a ``data:`` URI (made anew each time)."""
+        if self.data is None:
+            return self.url or ""
+        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode('ascii')}"
+
+    def pil(self) -> Image.Image:
+        """The picture as sent, decoded.
+
+        Raises
+        ------
+        ImageError
+            It is a URL: nothing was fetched.
+        """
+        image = self._open()
+        image.load()
+        return image
+
+    def thumbnail(self, edge: int = 320) -> bytes:
+        """A small JPEG, at most 25 KB.
+
+        Parameters
+        ----------
+        edge
+            Pixels of its longer side, at most.
+
+        Raises
+        ------
+        ImageError
+            It is a URL: nothing was fetched.
+        """
+        image = self._open()
+        image.draft("RGB", (edge, edge))  # lets JPEG decode at an eighth of the size
+        return small_jpeg(image, edge)
+
+    def _open(self) -> Image.Image:
+        if self.data is None:
+            raise ImageError(
+                f"{self.name} is a web address and was not fetched, so there are no pixels to show.",
+                hint="Download the picture and give the file to see it here.",
+            )
+        try:
+            return open_picture(self.data, "PNG" if self.media_type == "image/png" else "JPEG", self.name)
+        except broken() as error:
+            raise ImageError(f"{self.name} cannot be read.", hint="Choose another picture.") from error
+
+
+def preflight(width: int, height: int) -> tuple[str, ...]:
+    """What the model may refuse about a picture of this size (pixels), in sentences."""
+    warnings = []
+    if min(width, height) < MIN_SIDE:
+        warnings.append(f"{pixels(width, height)} is below the {MIN_SIDE} px the model needs on each side")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        what = "wider than 2.5:1" if width > height else "taller than 1:2.5"
+        warnings.append(f"{pixels(width, height)} is {what}, the limit of what the model takes")
+    return tuple(warnings)
+
+
+def small_jpeg(image: Image.Image, edge: int, limit: int = MAX_THUMBNAIL) -> bytes:
+    """Scale down to `edge` pixels on the longer side, as a JPEG of at most `limit` bytes."""
+    small = image.convert("RGB")
+    while True:
+        small.thumbnail((edge, edge), reducing_gap=2.0)
+        small.info = {}
+        for quality in (82, 70, 55, 40):
+            stream = io.BytesIO()
+            small.save(stream, "JPEG", quality=quality)
+            if stream.tell() <= limit or edge <= 16:
+                return stream.getvalue()
+        edge = edge * 3 // 4
+
+
+def _pixel_hash(image: Image.Image) -> str:
+    """Over mode, size and pixels, and over what else decides how they look, where there is any."""
+    digest = hashlib.sha256(f"{image.mode} {image.width}x{image.height}\n".encode())
+    digest.update(image.tobytes())
+    extras: dict[str, Any] = {
+        "palette": image.getpalette("RGB") if image.mode in ("P", "PA") else None,
+        "transparency": image.info.get("transparency"),
+        "profile": image.info.get("icc_profile"),
+        "orientation": image.getexif().get(0x0112, 1) if image.getexif() else None,
+    }
+    for key, value in extras.items():
+        if value is not None and value != 1:
+            digest.update(f"\n{key} {value!r}".encode())
+    return digest.hexdigest()
+
+
+def _check_colour(background: str) -> None:
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(background)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ImageError(f"{background!r} is not a colour.", hint='Use a name ("white") or "#rrggbb".') from error
+
+
+def _short(name: str) -> str:
+    """One printable line without folders, at most 80 characters."""
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    clean = "".join(character for character in last if character.isprintable()).strip()
+    return (clean if len(clean) <= 80 else f"{clean[:50]}…{clean[-29:]}") or "picture"
