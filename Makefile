@@ -1,0 +1,76 @@
+# `make demo` and `make test` are all a newcomer needs. PYTHON=… chooses the Python, ARGS=… goes to pytest.
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMPS := $(VENV)/stamps
+FRONT_END := $(shell find js \( -name node_modules -o -name dist \) -prune -o -type f -print) hatch_build.py
+NODE := $(PY) -m scripts.node
+PYTEST := $(PY) -m pytest
+PHASE := sh scripts/phase
+
+.NOTPARALLEL:
+.PHONY: help demo test setup lint types test-unit test-integration test-front-end test-e2e browser bench clean
+
+help:
+	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
+	@echo "make test   lints, checks types, runs all tests"
+	@echo "parts:      lint types test-unit test-integration test-front-end test-e2e bench setup clean"
+
+demo: $(STAMPS)/package
+	@$(PY) -m scripts.demo
+
+test: setup lint types test-front-end
+	@$(PYTEST) tests/unit tests/integration tests/e2e $(ARGS)
+
+test-unit: $(STAMPS)/dev
+	@$(PYTEST) tests/unit $(ARGS)
+
+test-integration: $(STAMPS)/dev
+	@$(PYTEST) tests/integration $(ARGS)
+
+test-e2e: setup
+	@$(PYTEST) tests/e2e $(ARGS)
+
+test-front-end: $(STAMPS)/node_modules
+	@$(PHASE) "Front-end tests" $(NODE) npx --no-install vitest run
+
+lint: $(STAMPS)/dev
+	@$(PHASE) "Lint" $(PY) -m ruff check .
+	@$(PHASE) "Format" $(PY) -m ruff format --check .
+	@$(PHASE) "Direction of imports" $(VENV)/bin/lint-imports --no-cache
+
+types: $(STAMPS)/dev $(STAMPS)/node_modules
+	@$(PHASE) "Python types" $(PY) -m mypy
+	@$(PHASE) "TypeScript types" $(NODE) npx --no-install tsc --noEmit
+
+bench: $(STAMPS)/dev
+	@$(PY) -m tests.benchmarks $(ARGS)
+
+clean:
+	rm -rf .venv .venv-ipykernel-* js/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
+
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/kernels browser
+
+browser: $(STAMPS)/dev
+	@$(PY) -m scripts.browser
+
+# Each stamp is the moment its step last succeeded; a step runs again only when what it depends on has changed.
+$(STAMPS)/venv: scripts/make-venv
+	@$(PHASE) "Virtual environment" sh scripts/make-venv $(VENV) $(PYTHON)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/package: $(STAMPS)/venv pyproject.toml $(FRONT_END)
+	@echo "Installing kling_widget and JupyterLab (about a minute, the first time only)"
+	@$(PHASE) "Package" $(PY) -m pip install --quiet --editable . --group demo
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/package pyproject.toml
+	@$(PHASE) "Test tools" $(PY) -m pip install --quiet --group dev
+	@touch $@
+
+$(STAMPS)/node_modules: $(STAMPS)/venv js/package.json js/package-lock.json
+	@$(PHASE) "Front-end packages" $(NODE) npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py
+	@$(PHASE) "Older ipykernels" $(PY) -m scripts.kernels
+	@touch $@

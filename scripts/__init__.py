@@ -1,0 +1,1 @@
+"""Small helpers of the Makefile, of `.ci/run` and of the browser tests."""

@@ -1,0 +1,49 @@
+"""What holds for all tests: nobody's key, nobody's keyring, no network, browser tests last."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import sys
+
+import pytest
+
+OURS = ("AIMLAPI_KEY", "AIML_API_KEY", "AIMLAPI_API_KEY")
+
+
+def pytest_configure() -> None:
+    """Before anything is imported: no test, and no kernel it starts, may find a real key and spend money."""
+    for name in list(os.environ):
+        if name in OURS or name.startswith("KLING_WIDGET_"):
+            del os.environ[name]
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    sys.addaudithook(stay_on_this_machine)
+
+
+def stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
+    """Answers like a machine without a network to whatever would leave this one."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    if not is_local(host):
+        raise socket.gaierror(socket.EAI_NONAME, f"tests do not leave this machine, not even to {host!r}")
+
+
+def is_local(host: object) -> bool:
+    """Whether a host, as the socket functions take it, is this machine."""
+    name = host.decode() if isinstance(host, bytes) else host
+    if name in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(str(name)).is_loopback
+    except ValueError:
+        return False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
+    items.sort(key=lambda item: "e2e" in item.path.parts)
