@@ -1,0 +1,8 @@
+declare module "*.jpg" {
+  const url: string;
+  export default url;
+}
+declare module "*.png" {
+  const url: string;
+  export default url;
+}

@@ -1,0 +1,104 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Entry } from "../model";
+import type { View } from "../view";
+
+/** Milliseconds before the second press of "Submit again" counts: the second half of a double click is not a decision. */
+const THINK = 700;
+
+type Act = "stop" | "watch" | "check" | "resubmit" | "use" | "continue";
+
+const LABELS: Record<Act, string> = {
+  stop: "Stop watching",
+  watch: "Watch again",
+  check: "Check again",
+  resubmit: "Submit again",
+  use: "Use these settings",
+  continue: "Continue",
+};
+
+/** What a person can do with a generation in this state. */
+export function actions({ active, status }: Entry): Act[] {
+  if (status === "unknown") return ["check", "resubmit"];
+  if (active) return ["stop"];
+  if (status === "stopped") return ["watch", "use"];
+  return status === "completed" ? ["continue", "use"] : ["use"];
+}
+
+export function Actions({ view, entry }: { view: View; entry: Entry }) {
+  return (
+    <div class="kw-act">
+      {actions(entry).map((act) =>
+        act === "resubmit" ? (
+          <Resubmit key={act} view={view} entry={entry} />
+        ) : (
+          <button key={act} type="button" class="kw-button" onClick={() => view.channel.send(act, { key: entry.key })}>
+            {LABELS[act]}
+          </button>
+        ),
+      )}
+      {entry.status === "completed" && entry.video && <Download view={view} entry={entry} />}
+    </div>
+  );
+}
+
+/** It may be paid twice, so it takes two presses. */
+function Resubmit({ view, entry }: { view: View; entry: Entry }) {
+  const [asked, setAsked] = useState<"" | "thinking" | "sure">("");
+  // aria-disabled, for a disabled button would lose the keyboard's focus
+  const press = () => {
+    if (asked === "thinking") return;
+    if (asked === "sure") {
+      setAsked("");
+      view.channel.send("resubmit", { key: entry.key });
+      return;
+    }
+    setAsked("thinking");
+    view.after(THINK, () => setAsked((now) => now && "sure"));
+  };
+  return (
+    <>
+      <button
+        type="button"
+        class={`kw-button${asked ? " kw-sure" : ""}`}
+        aria-disabled={asked === "thinking"}
+        onClick={press}
+        onBlur={() => setAsked("")}
+      >
+        {asked ? "Yes, submit again" : LABELS.resubmit}
+      </button>
+      {asked && <span role="status">It may be paid twice.</span>}
+    </>
+  );
+}
+
+/** A link where the host serves the file; else the bytes are fetched when it is pressed. */
+function Download({ view, entry }: { view: View; entry: Entry }) {
+  const [url, setUrl] = useState<string | null>(null);
+  const [percent, setPercent] = useState<number | null>(null);
+  const link = useRef<HTMLAnchorElement>(null);
+  useEffect(() => {
+    let gone = false;
+    void view.media.served(entry).then((served) => !gone && setUrl(served));
+    return () => {
+      gone = true;
+    };
+  }, [entry.video?.url]);
+  const fetch = async (event: Event) => {
+    if (url) return;
+    event.preventDefault();
+    if (percent !== null) return;
+    setPercent(0);
+    const blob = await view.media.video(entry.key, setPercent);
+    setPercent(null);
+    if (!blob || !link.current) return;
+    link.current.href = blob;
+    setUrl(blob);
+    link.current.click();
+  };
+  const name = entry.video!.path.split(/[\\/]/).pop()!;
+  return (
+    <a ref={link} class="kw-button" href={url ?? "#"} download={name} onClick={(event) => void fetch(event)}>
+      {percent === null ? "Download" : `${percent} %`}
+    </a>
+  );
+}

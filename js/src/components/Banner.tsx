@@ -1,0 +1,66 @@
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { View } from "../view";
+import { Problems, faulty } from "./Problems";
+
+/** Says that this is the simulator, and takes a key. The key goes to the kernel as a message and stays nowhere here. */
+export function Banner({ view }: { view: View }) {
+  const [open, setOpen] = useState(false);
+  const simulated = view.model.get("simulated");
+  useEffect(() => setOpen(false), [simulated]);
+  if (!simulated && !view.problems("key").length) return null;
+  return (
+    <div class="kw-banner">
+      {simulated && (
+        <span>
+          <span aria-hidden="true">●</span> <b>Simulator.</b>{" "}
+          <span class="kw-long">No key found: clips are made on this machine and cost nothing.</span>
+        </span>
+      )}
+      {!open && (
+        <button type="button" class="kw-link" onClick={() => setOpen(true)}>
+          {simulated ? "Add a key" : "Change the key"}
+        </button>
+      )}
+      {open && <KeyField view={view} close={() => setOpen(false)} />}
+      <Problems view={view} field="key" />
+    </div>
+  );
+}
+
+function KeyField({ view, close }: { view: View; close: () => void }) {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
+  const save = () => {
+    const field = input.current;
+    const key = field?.value.trim();
+    if (!field || !key) return;
+    field.value = "";
+    view.hide("key");
+    view.channel.send("key", { key });
+    view.changed();
+  };
+  // No <form>: browsers would offer to remember what is in it.
+  return (
+    <span class="kw-inline">
+      <input
+        ref={input}
+        class="kw-input"
+        type="password"
+        aria-label="API key"
+        placeholder="API key"
+        autocomplete="off"
+        spellcheck={false}
+        data-1p-ignore
+        data-lpignore="true"
+        {...faulty(view, "key")}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") save();
+          if (event.key === "Escape") close();
+        }}
+      />
+      <button type="button" class="kw-button" onClick={save}>
+        Save
+      </button>
+    </span>
+  );
+}

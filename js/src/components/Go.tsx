@@ -1,0 +1,22 @@
+import type { View } from "../view";
+import { Problems } from "./Problems";
+
+/** What it will take, and the button; resting it is `aria-disabled`, for `disabled` would lose the keyboard's focus. */
+export function Go({ view }: { view: View }) {
+  const line = view.channel.waiting
+    ? "Waiting for the running cell…"
+    : view.pressed
+      ? "Starts when the picture is in"
+      : view.model.get("estimate");
+  return (
+    <div class="kw-go">
+      <span class="kw-price" role="status">
+        {line}
+      </span>
+      <button type="button" class="kw-primary" aria-disabled={view.resting} onClick={() => view.generate()}>
+        Generate
+      </button>
+      <Problems view={view} field="form" />
+    </div>
+  );
+}

@@ -1,0 +1,137 @@
+/**
+ * What this side shares with the kernel: state is a trait, an act is a message.
+ * The same tables stand in docs/architecture.md and in kling_widget/widget.py; tests/unit/test_contract.py compares all three.
+ */
+
+export type Slot = "first_frame" | "last_frame";
+export type Field = Slot | "prompt" | "negative_prompt" | "duration" | "cfg_scale" | "key" | "form";
+export type Status =
+  | "submitting"
+  | "queued"
+  | "generating"
+  | "downloading"
+  | "completed"
+  | "rejected"
+  | "unknown"
+  | "error"
+  | "stopped";
+
+/** A picture in a slot; measures in pixels and bytes, all null for a URL, which nobody has fetched. */
+export interface Frame {
+  key: string;
+  name: string;
+  width: number | null;
+  height: number | null;
+  size: number | null;
+  media_type: string | null;
+  url?: string | null;
+  changes: string[];
+  warnings: string[];
+}
+
+/** The saved video; `url` is relative to the notebook, null where the host can't serve files. `duration` in seconds. */
+export interface SavedVideo {
+  url: string | null;
+  path: string;
+  width: number;
+  height: number;
+  size: number;
+  duration: number;
+}
+
+/** One generation; `elapsed` and `expected` in seconds, `elapsed` as of the moment the kernel wrote the entry. */
+export interface Entry {
+  key: string;
+  generation_id: string | null;
+  status: Status;
+  text: string;
+  prompt: string;
+  duration: number;
+  take: number | null;
+  started: number;
+  elapsed: number;
+  expected: number | null;
+  active: boolean;
+  simulated: boolean;
+  problem: string | null;
+  hint: string | null;
+  video: SavedVideo | null;
+}
+
+/** A sentence beside the field it is about; `anyway`: the person may send the form all the same. */
+export interface Problem {
+  field: Field;
+  text: string;
+  anyway?: boolean;
+}
+
+/** The text fields and controls a person fills in, written by both sides. */
+export interface Form {
+  prompt: string;
+  negative_prompt: string;
+  duration: number;
+  cfg_scale: number;
+}
+
+export interface Traits {
+  prompt: string;
+  negative_prompt: string;
+  duration: number;
+  cfg_scale: number;
+  first_frame: Frame | null;
+  last_frame: Frame | null;
+  entries: Entry[];
+  problems: Problem[];
+  simulated: boolean;
+  estimate: string;
+}
+
+/** Front end → kernel: the fields beside `type` and `id`. */
+export interface ToKernel {
+  generate: { form: Form; anyway: boolean };
+  upload: {
+    upload: string;
+    slot: Slot;
+    name: string;
+    media_type: string;
+    size: number;
+    offset: number;
+    sha256: string | null;
+  };
+  url: { slot: Slot; url: string };
+  remove: { slot: Slot };
+  key: { key: string };
+  preview: { key: string };
+  video: { key: string; offset: number };
+  stop: { key: string };
+  watch: { key: string };
+  check: { key: string };
+  resubmit: { key: string };
+  use: { key: string };
+  continue: { key: string };
+}
+
+/** Kernel → front end: the fields beside `type`. */
+export interface FromKernel {
+  ack: { re: string };
+  received: { re: string; upload: string; received: number; offset: number; ok: boolean };
+  uploaded: { upload: string; slot: Slot };
+  preview: { re: string; key: string; media_type: string | null };
+  video: { re: string; key: string; offset: number; size: number };
+}
+
+export type Message = { [K in keyof FromKernel]: { type: K } & FromKernel[K] }[keyof FromKernel];
+
+/** The part of anywidget's model that we use, typed with our traits. */
+export interface Model {
+  get<K extends keyof Traits>(name: K): Traits[K];
+  set<K extends keyof Traits>(name: K, value: Traits[K]): void;
+  save_changes(): void;
+  send(content: object, callbacks?: undefined, buffers?: ArrayBuffer[]): void;
+  on(event: "msg:custom", callback: (message: Message, buffers: DataView[]) => void): void;
+  on(event: `change:${keyof Traits}`, callback: () => void): void;
+  off(event: "msg:custom", callback: (message: Message, buffers: DataView[]) => void): void;
+  off(event: `change:${keyof Traits}`, callback: () => void): void;
+  /** ipywidgets' manager; only hosts that serve the notebook's files have `resolveUrl`. */
+  widget_manager?: { resolveUrl?: (url: string) => Promise<string> };
+}

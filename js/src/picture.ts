@@ -1,0 +1,134 @@
+import type { Channel } from "./channel";
+import type { Media } from "./media";
+import type { Model, Slot } from "./model";
+import { LARGE, shrink } from "./shrink";
+import { Upload } from "./upload";
+
+/** Milliseconds after which a picture that is in but brought no news shows what the traits say: the news may be the old news. */
+const READING = 15_000;
+
+/** One picture slot: what is on its way to the kernel, and what to show meanwhile. */
+export class Picture {
+  phase: "idle" | "sending" | "reading" = "idle";
+  percent = 0;
+  /** The picked file itself, shown before the kernel has it. */
+  local: string | null = null;
+  /** A problem found on this side. */
+  problem: string | null = null;
+  /** Whether a smaller copy is offered. */
+  large = false;
+  #upload: Upload | null = null;
+  #localKey: string | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    readonly slot: Slot,
+    private model: Model,
+    private channel: Channel,
+    private media: Media,
+    private changed: () => void,
+  ) {
+    model.on(`change:${slot}`, this.#frameChanged);
+    model.on("change:problems", this.#problemsChanged);
+  }
+
+  get frame() {
+    return this.model.get(this.slot);
+  }
+
+  /** Send this file; whatever was on its way before is dropped. */
+  pick(file: File): void {
+    this.#stop();
+    this.problem = file.size ? null : `${file.name} is empty. Choose another picture.`;
+    if (file.size) this.#start(file);
+    this.changed();
+  }
+
+  url(url: string): void {
+    this.#stop();
+    this.channel.send("url", { slot: this.slot, url });
+    this.changed();
+  }
+
+  remove(): void {
+    this.#stop();
+    this.channel.send("remove", { slot: this.slot });
+    this.changed();
+  }
+
+  /** Send a smaller copy instead of what is under way. */
+  async smaller(): Promise<void> {
+    const upload = this.#upload;
+    this.large = false;
+    this.changed();
+    const copy = upload && (await shrink(upload.file));
+    if (this.#upload !== upload || this.phase !== "sending") return; // done, removed or replaced meanwhile
+    if (copy) this.pick(copy);
+    else this.problem = "This browser cannot read the picture, so the original is sent.";
+    this.changed();
+  }
+
+  close(): void {
+    this.#stop();
+    this.model.off(`change:${this.slot}`, this.#frameChanged);
+    this.model.off("change:problems", this.#problemsChanged);
+  }
+
+  #start(file: File): void {
+    this.local = this.media.url(file);
+    this.phase = "sending";
+    this.large = file.size > LARGE;
+    this.#upload = new Upload(this.channel, this.slot, file, {
+      progress: (percent) => {
+        this.percent = percent;
+        this.changed();
+      },
+      arrived: () => {
+        this.phase = "reading";
+        this.large = false;
+        this.#timer = setTimeout(() => this.#settle(), READING);
+        this.changed();
+      },
+      failed: (sentence) => {
+        this.#stop();
+        this.problem = sentence;
+        this.changed();
+      },
+    });
+  }
+
+  /** Back to what the kernel says. */
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#upload?.cancel();
+    this.#upload = null;
+    if (this.local) this.media.drop(this.local);
+    this.local = this.#localKey = this.problem = null;
+    this.phase = "idle";
+    this.percent = 0;
+    this.large = false;
+  }
+
+  #settle(): void {
+    clearTimeout(this.#timer);
+    if (this.frame && !this.model.get("problems").some(({ field, anyway }) => field === this.slot && !anyway)) {
+      this.#upload = null;
+      this.phase = "idle";
+      this.#localKey = this.frame.key;
+    } else this.#stop();
+    this.changed();
+  }
+
+  #frameChanged = (): void => {
+    if (this.phase === "reading" && this.frame) this.#settle();
+    else if (this.phase === "idle" && this.local && this.frame?.key !== this.#localKey) {
+      this.#stop();
+      this.changed();
+    }
+  };
+
+  #problemsChanged = (): void => {
+    const mine = this.model.get("problems").some(({ field }) => field === this.slot);
+    if (this.phase === "reading" && mine) this.#settle();
+  };
+}

@@ -1,0 +1,147 @@
+import { type Channel, unique } from "./channel";
+import type { Slot } from "./model";
+
+/** Bytes a chunk. The wire allows 512 KB (docs/architecture.md); this is below it whichever way a KB is counted. */
+export const CHUNK = 500_000;
+/** Chunks in flight once the kernel has answered the first. */
+const WINDOW = 4;
+/** Milliseconds a chunk may go unanswered before it is sent again; grows with the slowest answer seen. */
+const TIMEOUT = 5_000;
+/** Milliseconds between looks at what is overdue. */
+const LOOK = 1_000;
+/** Times one chunk may arrive damaged before we say so instead of trying on. */
+const DAMAGES = 5;
+
+interface Flight {
+  sent: number;
+  /** When the kernel first said anything after this chunk left, null while it has been silent. */
+  heard: number | null;
+}
+
+interface Events {
+  progress: (percent: number) => void;
+  /** Every byte is in; the kernel reads the picture now. */
+  arrived: () => void;
+  failed: (sentence: string) => void;
+}
+
+/**
+ * Sends one file in acknowledged chunks.
+ *
+ * A lost or damaged chunk is sent again: the offset says where it belongs, so twice is no harm. A kernel that says nothing at
+ * all is busy with a cell: then nothing piles up, only the oldest chunk is tried again, less and less often.
+ */
+export class Upload {
+  readonly id = unique();
+  #next = 0;
+  #done = new Set<number>();
+  #flights = new Map<number, Flight>();
+  #damages = new Map<number, number>();
+  #answered = false;
+  #slowest = 0;
+  #probe = TIMEOUT;
+  #over = false;
+  #looking: ReturnType<typeof setInterval>;
+  #deaf: () => void;
+
+  constructor(
+    private channel: Channel,
+    private slot: Slot,
+    readonly file: File,
+    private events: Events,
+  ) {
+    this.#deaf = channel.listen((message) => {
+      if (message.type === "received" && message.upload === this.id) this.#answer(message.offset, message.ok);
+      else if (message.type === "uploaded" && message.upload === this.id) this.#finish(events.arrived);
+    });
+    this.#looking = setInterval(() => this.#look(), LOOK);
+    this.#fill();
+  }
+
+  /** Stop sending. What the kernel already has it forgets when the next upload for this slot begins. */
+  cancel(): void {
+    this.#over = true;
+    clearInterval(this.#looking);
+    this.#deaf();
+  }
+
+  #finish(tell: () => void): void {
+    if (this.#over) return;
+    this.cancel();
+    tell();
+  }
+
+  #fill(): void {
+    while (this.#next < this.file.size && this.#flights.size < (this.#answered ? WINDOW : 1)) {
+      void this.#send(this.#next);
+      this.#next += CHUNK;
+    }
+  }
+
+  async #send(offset: number): Promise<void> {
+    const flight: Flight = { sent: performance.now(), heard: null };
+    this.#flights.set(offset, flight);
+    let bytes: ArrayBuffer;
+    try {
+      bytes = await this.file.slice(offset, offset + CHUNK).arrayBuffer();
+    } catch {
+      this.#finish(() => this.events.failed(`${this.file.name} can no longer be read. Choose it again.`));
+      return;
+    }
+    const sha256 = await hash(bytes);
+    if (this.#over || this.#done.has(offset)) return;
+    flight.sent = performance.now();
+    const { name, type, size } = this.file;
+    const fields = { upload: this.id, slot: this.slot, name, media_type: type, size, offset, sha256 };
+    this.channel.send("upload", fields, { buffer: bytes, acked: () => this.#news() });
+  }
+
+  #news(): void {
+    const now = performance.now();
+    this.#probe = TIMEOUT;
+    for (const flight of this.#flights.values()) flight.heard ??= now;
+  }
+
+  #answer(offset: number, ok: boolean): void {
+    this.#news();
+    const flight = this.#flights.get(offset);
+    if (!flight) return;
+    this.#flights.delete(offset);
+    this.#slowest = Math.max(this.#slowest, performance.now() - flight.sent);
+    this.#answered = true;
+    if (!ok) return this.#damaged(offset);
+    this.#done.add(offset);
+    const bytes = Math.min(this.#done.size * CHUNK, this.file.size);
+    this.events.progress(Math.floor((100 * bytes) / this.file.size));
+    if (bytes === this.file.size && !this.#flights.size) this.#finish(this.events.arrived);
+    else this.#fill();
+  }
+
+  #damaged(offset: number): void {
+    const damages = (this.#damages.get(offset) ?? 0) + 1;
+    this.#damages.set(offset, damages);
+    if (damages < DAMAGES) return void this.#send(offset);
+    this.#finish(() => this.events.failed(`${this.file.name} did not arrive intact. Choose it again.`));
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const timeout = Math.max(TIMEOUT, 3 * this.#slowest);
+    const silent = [...this.#flights].filter(([, flight]) => flight.heard === null);
+    for (const [offset, flight] of this.#flights) {
+      if (flight.heard !== null && now - flight.heard >= timeout) void this.#send(offset);
+    }
+    if (silent.length < this.#flights.size || !silent.length) return;
+    const [offset, flight] = silent.reduce((a, b) => (a[0] < b[0] ? a : b));
+    if (now - flight.sent < Math.max(timeout, this.#probe)) return;
+    this.#probe = Math.min(this.#probe * 2, 30_000);
+    void this.#send(offset);
+  }
+}
+
+/** SHA-256 in hex; null on plain http away from localhost, where browsers have no `crypto.subtle`. */
+async function hash(bytes: ArrayBuffer): Promise<string | null> {
+  if (!globalThis.crypto?.subtle) return null;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
