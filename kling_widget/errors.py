@@ -10,11 +10,18 @@ KlingError
 ├── RateLimitError              429 for good
 ├── ServerError                 5xx on a call that costs nothing, or the server cannot be reached
 ├── SubmissionUnknownError      the submission may have been accepted
+├── StoppedWatchingError        we stopped asking; the vendor goes on (also a TimeoutError)
 ├── GenerationFailedError       the vendor reports status ``error``
 └── DownloadError               the video is made but could not be saved
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .generation import Generation
+    from .video import Video
 
 
 class KlingError(Exception):
@@ -32,6 +39,10 @@ class KlingError(Exception):
         The vendor's id of the generation, where there is one.
     may_have_cost
         Whether money may have moved because of the failed call.
+    field
+        The request field it is about, by its API name, where it is about one.
+    advice
+        True where the vendor documents no such limit: ``send_anyway=True`` sends it all the same.
     """
 
     def __init__(
@@ -42,6 +53,8 @@ class KlingError(Exception):
         vendor_message: str | None = None,
         generation_id: str | None = None,
         may_have_cost: bool = False,
+        field: str | None = None,
+        advice: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -49,6 +62,8 @@ class KlingError(Exception):
         self.vendor_message = vendor_message
         self.generation_id = generation_id
         self.may_have_cost = may_have_cost
+        self.field = field
+        self.advice = advice
 
     def __str__(self) -> str:
         parts = [self.message]
@@ -108,9 +123,34 @@ class SubmissionUnknownError(KlingError):
     ----------
     client_request_id
         What the submission was sent with; the vendor's log can be searched for it.
+    generation
+        The generation it is about, where it came from `submit` or `generate`.
     """
 
     client_request_id: str | None = None
+    generation: Generation | None = None
+
+    def resolve(self, timeout: float | None = None) -> Video:
+        """Look the submission up in the vendor's log again; if it was accepted, wait for its video.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most.
+
+        Raises
+        ------
+        SubmissionUnknownError
+            It is still not to be found.
+        """
+        if self.generation is None:
+            raise self
+        self.generation.watch()
+        return self.generation.wait(timeout)
+
+
+class StoppedWatchingError(KlingError, TimeoutError):
+    """We stopped asking, by a deadline or because the person said so. The vendor goes on; nothing is lost."""
 
 
 class GenerationFailedError(KlingError):

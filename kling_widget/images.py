@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 
 MIN_SIDE = 300  # pixels; aimlapi.md §2: limits that other public Kling clients enforce
 MAX_RATIO = 2.5  # long side to short side; aimlapi.md §2, as above
-MAX_THUMBNAIL = 25_000  # bytes; ours: a preview travels as one small message and lives in saved notebooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,7 @@ class SourceImage:
         """
         image = self._open()
         image.draft("RGB", (edge, edge))  # lets JPEG decode at an eighth of the size
-        return small_jpeg(image, edge)
+        return picture_codec.small_jpeg(image, edge)
 
     def _open(self) -> Image.Image:
         if self.data is None:
@@ -177,20 +175,6 @@ def preflight(width: int, height: int) -> tuple[str, ...]:
         what = "wider than 2.5:1" if width > height else "taller than 1:2.5"
         warnings.append(f"{pixels(width, height)} is {what}, the limit of what the model takes")
     return tuple(warnings)
-
-
-def small_jpeg(image: Image.Image, edge: int, limit: int = MAX_THUMBNAIL) -> bytes:
-    """Scale down to `edge` pixels on the longer side, as a JPEG of at most `limit` bytes."""
-    small = image.convert("RGB")
-    while True:
-        small.thumbnail((edge, edge), reducing_gap=2.0)
-        small.info = {}
-        for quality in (82, 70, 55, 40):
-            stream = io.BytesIO()
-            small.save(stream, "JPEG", quality=quality)
-            if stream.tell() <= limit or edge <= 16:
-                return stream.getvalue()
-        edge = edge * 3 // 4
 
 
 def _pixel_hash(image: Image.Image) -> str:

@@ -70,7 +70,8 @@ def _channels_last(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             f"A tensor of shape {array.shape} is ambiguous: channels first or channels last?",
             hint="Give a NumPy array with the channels last.",
         )
-    return array.transpose(1, 2, 0)
+    moved: np.ndarray[Any, Any] = array.transpose(1, 2, 0)
+    return moved
 
 
 def _as_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -79,9 +80,7 @@ def _as_bytes(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype == np.uint8:
         return array
     if array.dtype.kind != "f":
-        hint = (
-            'Convert it: (array / 65535).astype("float32").' if array.dtype == np.uint16 else "Use uint8 or float 0..1."
-        )
+        hint = "Divide it by 65535." if array.dtype == np.uint16 else "Use uint8, or float from 0 to 1."
         raise ImageError(f"An array of {array.dtype} is not a picture.", hint=hint)
     low, high = float(array.min()), float(array.max())
     if not (np.isfinite(low) and np.isfinite(high)):

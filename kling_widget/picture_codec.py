@@ -21,6 +21,7 @@ from .picture_files import (
     pixels,
     sniff,
 )
+from .picture_pixels import orientation, plain
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +30,7 @@ MAX_BYTES = 10_000_000  # aimlapi.md §2: "file at most 10 MB"; the decimal read
 LOSSLESS_PIXELS = 3840 * 2160  # ours: up to a 4K frame PNG is quick and small enough; the model's output is 1080p
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _JPEG_STEPS = ((95, 0), (90, 0), (85, 2))  # ours: (quality, chroma subsampling); 0 is 4:4:4, 2 is 4:2:0
-_ORIENTATION = 0x0112  # EXIF 2.32, tag 274
+MAX_THUMBNAIL = 25_000  # bytes; ours: a preview travels as one small message and lives in saved notebooks
 _LOSSLESS = {"PNG", "GIF", "BMP", "TIFF"}
 _LABELS = {"WEBP": "WebP", "HEIF": "HEIC"}
 
@@ -73,7 +74,7 @@ def encode_file(data: bytes, name: str, background: str) -> Encoded:
         if len(data) <= MAX_BYTES and _may_stay(image, data, kind):
             return Encoded(data, f"image/{kind.lower()}", *image.size)
         changes = _told_by_container(image, data, kind)
-        image, flattened = _plain(image, background, changes)
+        image, flattened = plain(image, background, changes)
     except broken() as error:
         raise ImageError(
             f"{name} cannot be read: the {kind} data in it is damaged or of a kind this reader does not know.",
@@ -95,12 +96,12 @@ def encode_image(image: Image.Image, name: str, background: str) -> Encoded:
     check_pixels(image.size, name)
     changes: list[str] = []
     try:
-        plain, flattened = _plain(image, background, changes)
+        upright, flattened = plain(image, background, changes)
     except broken() as error:
         raise ImageError(f"{name} cannot be read: {error}", hint="Give it as a JPEG or PNG file.") from error
-    payload, media_type, size = _encode(plain, lossless=True)
-    if size != plain.size:
-        changes.append(f"Scaled from {pixels(*plain.size)} to {pixels(*size)}, to stay under {human_size(MAX_BYTES)}")
+    payload, media_type, size = _encode(upright, lossless=True)
+    if size != upright.size:
+        changes.append(f"Scaled from {pixels(*upright.size)} to {pixels(*size)}, to stay under {human_size(MAX_BYTES)}")
     if media_type == "image/jpeg":
         changes.append(f"Encoded as JPEG, {human_size(len(payload))}, to stay small")
     return Encoded(payload, media_type, *size, tuple(changes), flattened)
@@ -108,22 +109,14 @@ def encode_image(image: Image.Image, name: str, background: str) -> Encoded:
 
 def _may_stay(image: Image.Image, data: bytes, kind: str) -> bool:
     if kind == "JPEG":
-        return image.mode in ("RGB", "L") and _orientation(image) == 1
+        return image.mode in ("RGB", "L") and orientation(image) == 1
     if kind != "PNG" or data[24] > 8:  # byte 24 of a PNG is its bit depth
         return False
-    if may_be_turned(data) and _orientation(image) != 1:
+    if may_be_turned(data) and orientation(image) != 1:
         return False
     if image.mode in ("RGBA", "LA"):  # an alpha channel that hides nothing needs no change
         return bool(image.getchannel("A").getextrema() == (255, 255))
     return image.mode in ("RGB", "L") and "transparency" not in image.info
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(_ORIENTATION, 1)
-    except broken():
-        return 1  # unreadable EXIF turns nothing
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _told_by_container(image: Image.Image, data: bytes, kind: str) -> list[str]:
@@ -152,98 +145,6 @@ def _told_by_encoding(
     sentence = " and ".join(words)
     reason = f", to stay under {human_size(MAX_BYTES)}" if given > MAX_BYTES or before != after else ""
     return [f"{sentence[0].upper()}{sentence[1:]}, {human_size(given)} → {human_size(len(payload))}{reason}"]
-
-
-def _plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Image.Image, bool]:
-    """Upright, 8 bits a channel, sRGB or grey, without transparency; and whether the background shows."""
-    turned = _orientation(image) != 1
-    image.load()
-    image = _upright(image)
-    if turned:
-        changes.append("Turned upright, as its orientation tag says")
-    if image.mode[0] in "IF":
-        image = _to_8_bit(image, changes)
-    if image.mode in ("P", "PA", "1") and not image.has_transparency_data:
-        changes.append("Expanded from a palette to full colour" if image.mode != "1" else "Expanded from 1 bit to grey")
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    colours = _to_srgb(image, changes)
-    if alpha is None or alpha.getextrema() == (255, 255):
-        return colours, False
-    changes.append(f"Transparent parts filled with {background}")
-    return _flatten(colours, alpha, background), True
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    from PIL.Image import Transpose
-
-    moves = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    move = moves.get(_orientation(image))  # asked again: Pillow turns a TIFF while loading it
-    if move is None:
-        return image
-    turned = image.transpose(move)
-    turned.info = dict(image.info)
-    return turned
-
-
-def _to_8_bit(image: Image.Image, changes: list[str]) -> Image.Image:
-    numbers = image.convert("F")
-    low, high = numbers.getextrema()
-    if not (isinstance(low, (int, float)) and isinstance(high, (int, float)) and math.isfinite(low + high)):
-        raise ValueError("it contains values that are not numbers")
-    if image.mode.startswith("I;16"):
-        changes.append("Reduced from 16 to 8 bits a channel")
-        low, high = 0, 65535
-    else:
-        low, high = next(((0, top) for top in (1, 255, 65535) if low >= 0 and high <= top), (low, high))
-        changes.append(f"Reduced from 32 to 8 bits a channel: {low:g} is black and {high:g} is white")
-    scale = 255 / ((high - low) or 1)
-    return numbers.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
-
-
-def _to_srgb(image: Image.Image, changes: list[str]) -> Image.Image:
-    """RGB in sRGB, or grey; the profile, once used, is left out."""
-    from PIL import ImageCms
-
-    profile = image.info.get("icc_profile")
-    grey = image.mode in ("L", "LA", "La", "1")
-    plain = image if image.mode in ("CMYK", "LAB") else image.convert("L" if grey else "RGB")
-    try:
-        source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
-        if profile:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source is not None:
-            title = ImageCms.getProfileDescription(source).strip() if profile else "Lab"
-            if "srgb" not in title.lower():
-                target = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(plain, source, target, outputMode="RGB")
-                if converted is not None:
-                    changes.append(f"Colours converted from {title[:60]} to sRGB")
-                    converted.info = {}
-                    return converted
-    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
-        changes.append("Its colour profile could not be used and was left out")
-    if image.mode == "CMYK":
-        changes.append("Colours converted from CMYK to sRGB")
-        plain = plain.convert("RGB")
-    plain.info = {}  # Pillow writes what it finds there (profile, EXIF, comments) into the file
-    return plain
-
-
-def _flatten(colours: Image.Image, alpha: Image.Image, background: str) -> Image.Image:
-    from PIL import Image, ImageColor
-
-    colour = ImageColor.getrgb(background)[:3]
-    canvas = Image.new("RGB", colours.size, colour)
-    canvas.paste(colours.convert("RGB"), mask=alpha)
-    return canvas
 
 
 def _encode(image: Image.Image, *, lossless: bool) -> tuple[bytes, str, tuple[int, int]]:
@@ -277,3 +178,21 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def small_jpeg(image: Image.Image, edge: int, limit: int = MAX_THUMBNAIL) -> bytes:
+    """Scale down to `edge` pixels on the longer side, as a JPEG of at most `limit` bytes."""
+    return small_picture(image, edge, limit, "JPEG")
+
+
+def small_picture(image: Image.Image, edge: int, limit: int, kind: str) -> bytes:
+    """As `small_jpeg`, in another format of Pillow's with a quality setting: ``WEBP`` shows more in the same bytes."""
+    small = image.convert("RGB")
+    small.info = {}
+    while True:
+        small.thumbnail((edge, edge), reducing_gap=2.0)
+        for quality in (82, 70, 55, 40):
+            data = _saved(small, kind, quality=quality)
+            if len(data) <= limit or edge <= 16:
+                return data
+        edge = max(small.size) * 3 // 4

@@ -1,0 +1,31 @@
+from .api import generate as generate
+from .api import generations as generations
+from .api import resume as resume
+from .api import submit as submit
+from .client import Client as Client
+from .errors import AuthenticationError as AuthenticationError
+from .errors import BudgetExceededError as BudgetExceededError
+from .errors import DownloadError as DownloadError
+from .errors import GenerationFailedError as GenerationFailedError
+from .errors import ImageError as ImageError
+from .errors import InsufficientCreditsError as InsufficientCreditsError
+from .errors import InvalidRequestError as InvalidRequestError
+from .errors import KlingError as KlingError
+from .errors import MissingKeyError as MissingKeyError
+from .errors import RateLimitError as RateLimitError
+from .errors import ServerError as ServerError
+from .errors import StoppedWatchingError as StoppedWatchingError
+from .errors import SubmissionUnknownError as SubmissionUnknownError
+from .generation import Generation as Generation
+from .images import SourceImage as SourceImage
+from .request import CameraConfig as CameraConfig
+from .request import CameraControl as CameraControl
+from .request import DynamicMask as DynamicMask
+from .request import ImageToVideoRequest as ImageToVideoRequest
+from .request import Point as Point
+from .studio import Studio as Studio
+from .task import Task as Task
+from .video import Video as Video
+from .widget import KlingWidget as KlingWidget
+
+__version__: str

@@ -1,0 +1,133 @@
+"""The functions most people need: ``generate``, ``submit``, ``resume``, ``generations``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from . import progress as shown
+from .credentials import ApiKey
+from .generation import Generation
+from .studio import Take, studio_for
+from .video import Video
+
+
+def submit(
+    image: Any,
+    prompt: str,
+    *,
+    tail_image: Any = None,
+    take: Take = 1,
+    api_key: str | ApiKey | None = None,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+    send_anyway: bool = False,
+    progress: bool = True,
+    **fields: Any,
+) -> Generation:
+    """Ask for a video and return at once; it is made and saved in the background.
+
+    Repeatable: the same request and `take` returns what exists or is under way and costs nothing.
+
+    Parameters
+    ----------
+    image
+        First frame: a path, bytes, a file object, a URL, a data URI, a PIL image, an array (HxW, HxWx3, HxWx4; uint8 or
+        float 0..1), a matplotlib figure, a tensor, a :class:`Video` (its last frame) or an IPython ``Image``.
+    prompt
+        Scene, subject or action.
+    tail_image
+        Last frame, in the same forms.
+    take
+        2, 3 … asks for another video of the same request; ``"new"`` always makes one.
+    api_key, base_url, workspace, simulate
+        Settings; see :class:`Studio`.
+    send_anyway
+        Send also what the model will probably not take.
+    progress
+        Show progress, and then the video, in the output of the running cell (or the terminal).
+    **fields
+        ``negative_prompt``, ``duration`` (5 or 10, seconds), ``cfg_scale`` (0 to 1), ``static_mask``,
+        ``dynamic_masks``, ``camera_control``, and the deprecated ``ratio`` and ``aspect_ratio``.
+
+    Returns
+    -------
+    Generation
+        ``await`` it, or ``.wait()`` for it.
+
+    Raises
+    ------
+    KlingError
+        Nothing was submitted; see :mod:`kling_widget.errors`.
+    """
+    if api_key is not None:
+        api_key = ApiKey(api_key)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    generation = studio.submit(
+        image, prompt, tail_image=tail_image, take=take, send_anyway=send_anyway, **fields
+    )  # fmt: skip
+    if progress:
+        shown.show(generation)
+    return generation
+
+
+def generate(image: Any, prompt: str, *, timeout: float | None = None, **arguments: Any) -> Video:
+    """Make a video and wait for it, with a progress bar.
+
+    Takes everything :func:`submit` takes. Ctrl-C stops the waiting, never the generation.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to wait at most; None waits for good.
+
+    Returns
+    -------
+    Video
+
+    Raises
+    ------
+    StoppedWatchingError
+        Time is up; the generation goes on.
+    KlingError
+        See :mod:`kling_widget.errors`.
+    """
+    return submit(image, prompt, **arguments).wait(timeout)
+
+
+def resume(
+    generation_id: str,
+    *,
+    api_key: str | ApiKey | None = None,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+    progress: bool = True,
+) -> Generation:
+    """Go on with a generation by its id, on any later day and also one made elsewhere. Costs nothing.
+
+    Parameters
+    ----------
+    generation_id
+        The vendor's id.
+    api_key, base_url, workspace, simulate, progress
+        As of :func:`submit`.
+    """
+    if api_key is not None:
+        api_key = ApiKey(api_key)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    generation = studio.resume(generation_id)
+    if progress:
+        shown.show(generation)
+    return generation
+
+
+def generations(
+    *,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+) -> list[Generation]:
+    """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody."""
+    return studio_for(base_url=base_url, workspace=workspace, simulate=simulate).generations()

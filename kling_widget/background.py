@@ -1,0 +1,158 @@
+"""The one event loop thread. No other module knows of loops, threads and nest_asyncio.
+
+Facts behind it, measured in real hosts: trait updates and ``display_id`` updates from a background thread reach
+JupyterLab while a cell runs; on ipykernel 7 only from a thread that was started inside a copied context.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+_patched: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+
+
+def loop() -> asyncio.AbstractEventLoop:
+    """The background loop; its daemon thread is started on first use."""
+    global _loop, _thread
+    with _lock:
+        if _loop is None or _thread is None or not _thread.is_alive():
+            ready = threading.Event()
+            fresh = asyncio.new_event_loop()
+            context = contextvars.copy_context()
+            _thread = threading.Thread(
+                target=context.run, args=(_serve, fresh, ready), name="kling_widget", daemon=True
+            )
+            _thread.start()
+            ready.wait()
+            _loop = fresh
+        return _loop
+
+
+def _serve(fresh: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
+    asyncio.set_event_loop(fresh)
+    fresh.call_soon(ready.set)
+    fresh.run_forever()
+
+
+def _after_fork() -> None:
+    """Threads don't survive a fork: the child starts its own loop when it needs one."""
+    global _loop, _thread, _lock
+    _loop, _thread, _lock = None, None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run a coroutine on the background loop and return at once."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop())
+
+
+def go(coroutine: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine on the background loop for its effects; what it raises goes to the log."""
+    start(coroutine).add_done_callback(_report)
+
+
+def _report(future: Future[object]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("a background task failed", exc_info=error)
+
+
+def call(function: Callable[..., object], *args: object) -> None:
+    """Call a function on the background loop, soon."""
+    loop().call_soon_threadsafe(function, *args)
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for it; for calls that are over in a moment."""
+    if threading.current_thread() is _thread:
+        coroutine.close()
+        raise RuntimeError("run() would wait for itself on the background loop.")
+    return start(coroutine).result()
+
+
+async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Run blocking work (pictures, files, SQL) beside the loop."""
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+def bridge(future: Future[T]) -> Awaitable[T]:
+    """An awaitable of the running loop for a future of the background loop; cancelling it cancels only the waiting."""
+    return asyncio.shield(asyncio.wrap_future(future))
+
+
+def wait(future: Future[T], timeout: float | None = None) -> T:
+    """Wait in plain code. Inside a running loop that loop's other tasks go on meanwhile.
+
+    Parameters
+    ----------
+    future
+        A future of the background loop.
+    timeout
+        Seconds; None waits for good.
+
+    Raises
+    ------
+    TimeoutError
+        Time is up; what is being waited for goes on.
+    KeyboardInterrupt
+        The person pressed Ctrl-C; what is being waited for goes on.
+    """
+    try:
+        current = asyncio.get_running_loop()
+    except RuntimeError:
+        return _result(future, timeout)
+    if not _patch(current):
+        return _result(future, timeout)
+
+    async def nested() -> T:
+        done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
+        if not done:
+            raise TimeoutError
+        return done.pop().result()
+
+    waiting = current.create_task(nested())
+    try:
+        return current.run_until_complete(waiting)
+    finally:
+        waiting.cancel()  # after Ctrl-C; asyncio.wait() leaves alone what it waits for
+
+
+def _result(future: Future[T], timeout: float | None) -> T:
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    if not done.wait(timeout):
+        raise TimeoutError
+    return future.result()
+
+
+def _patch(current: asyncio.AbstractEventLoop) -> bool:
+    """Let this one loop run nested; False where it can't be (uvloop)."""
+    if current in _patched:
+        return True
+    try:
+        import nest_asyncio
+    except ImportError:  # Python 3.14 and later
+        import nest_asyncio2 as nest_asyncio
+    try:
+        nest_asyncio.apply(current)
+    except ValueError:  # not an asyncio loop in pure Python
+        return False
+    _patched.add(current)
+    return True

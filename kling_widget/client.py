@@ -1,0 +1,272 @@
+"""``Client``: the vendor's HTTP API and nothing else. With the simulator's transport the only room that knows httpx."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import re
+import uuid
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx as http
+
+from . import retry
+from .answers import error_of, json_object, unknown, unreachable, what_came
+from .credentials import ApiKey, require_key
+from .errors import InvalidRequestError, KlingError, RateLimitError
+from .retry import Outcome
+from .task import Task
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from .request import ImageToVideoRequest
+
+BASE_URL = "https://api.aimlapi.com"  # the specification
+GENERATION_PATH = "/v2/generate/video/kling/generation"  # the specification; /v2/video/generations serves the same
+SIMULATOR_URL = "http://simulator.invalid"  # the simulator in process; .invalid never resolves (RFC 2606)
+TIMEOUT = http.Timeout(60.0, connect=10.0)  # seconds; a 10 MB picture on a slow line needs its time
+LOG_PAGE = 100  # rows; the most /v2/logs gives at once
+LOG_PAGES = 20  # pages searched for one client request id
+CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")  # the vendor silently drops anything else
+
+# Never delivered: no connection was made, so no byte of the request can have arrived.
+_NOT_DELIVERED = (http.ConnectError, http.ConnectTimeout, http.PoolTimeout, http.ProxyError, http.UnsupportedProtocol)
+
+
+class Client:
+    """The vendor's two calls, and the few that settle what became of them.
+
+    Parameters
+    ----------
+    api_key
+        The key; by default it is looked for in every place :mod:`kling_widget.credentials` names.
+    base_url
+        Where the API is; by default ``KLING_WIDGET_BASE_URL`` or the vendor.
+    simulate
+        True uses the built-in simulator in this process: free of charge, no network.
+    path
+        Path of both calls.
+    transport
+        An httpx transport (for tests and the simulator).
+
+    Raises
+    ------
+    MissingKeyError
+        No key anywhere.
+    """
+
+    def __init__(
+        self,
+        api_key: str | ApiKey | None = None,
+        base_url: str | None = None,
+        *,
+        simulate: bool = False,
+        path: str = GENERATION_PATH,
+        transport: http.AsyncBaseTransport | None = None,
+    ) -> None:
+        if api_key is not None:
+            api_key = ApiKey(api_key)  # from here on no frame of ours holds the bare text
+        if simulate:
+            api_key, base_url = ApiKey("simulator"), SIMULATOR_URL
+            if transport is None:
+                from .simulator import Simulator, SimulatorSettings
+
+                transport = Simulator(SimulatorSettings()).transport()
+        self.base_url = (base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL).rstrip("/")
+        self._path = path
+        self._http = http.AsyncClient(
+            base_url=_checked_base_url(self.base_url),
+            auth=_Bearer(require_key(api_key)),
+            headers={"Accept": "*/*", "User-Agent": "kling-widget"},
+            timeout=TIMEOUT,
+            transport=transport,
+            follow_redirects=False,
+        )
+        # Videos lie on other hosts, which must never see the key: a client of their own, without it.
+        self._files = http.AsyncClient(timeout=TIMEOUT, transport=transport, follow_redirects=False)
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+        await self._files.aclose()
+
+    def __repr__(self) -> str:
+        return f"Client({self.base_url})"
+
+    async def create(
+        self,
+        request: ImageToVideoRequest,
+        *,
+        client_request_id: str | None = None,
+        on_wait: Callable[[float], object] = lambda seconds: None,
+    ) -> Task:
+        """Submit a generation. Sent again only when it certainly did not count.
+
+        Parameters
+        ----------
+        request
+            What to make.
+        client_request_id
+            1 to 128 of ``A-Z a-z 0-9 . _ : -``; a fresh one by default. It finds a lost submission again.
+        on_wait
+            Called with the seconds until the next try while the server can't be reached or asks to wait.
+
+        Returns
+        -------
+        Task
+            Accepted; its ``id`` is set.
+
+        Raises
+        ------
+        InvalidRequestError, AuthenticationError, InsufficientCreditsError, RateLimitError, ServerError
+            Refused or never delivered: nothing was charged.
+        SubmissionUnknownError
+            It may have been accepted; see :meth:`find`.
+        """
+        reference = client_request_id or new_client_request_id()
+        if not CLIENT_REQUEST_ID.match(reference):
+            raise InvalidRequestError("A client request id takes 1 to 128 of A-Z a-z 0-9 . _ : -")
+        content = request.to_json()
+        headers = {"Content-Type": "application/json", "X-Client-Request-Id": reference}
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                response = await self._http.post(self._path, content=content, headers=headers)
+            except _NOT_DELIVERED as error:
+                failure: KlingError = unreachable(self.base_url, error)
+                retry_after = None
+            except http.TransportError as error:
+                raise unknown(reference, f"the connection broke ({type(error).__name__})") from None
+            else:
+                task = Task.parse(response.content, response.headers, id_header=True)
+                outcome = retry.submission_outcome(response.status_code, task.id is not None)
+                if outcome is Outcome.ACCEPTED:
+                    return task
+                if outcome is Outcome.UNKNOWN:
+                    raise unknown(reference, what_came(response)) from None
+                failure = error_of(response)
+                if not isinstance(failure, RateLimitError):
+                    raise failure
+                retry_after = failure.retry_after
+            delay = retry.submission_delay(attempt, random.random(), retry_after)
+            if delay is None:
+                raise failure
+            on_wait(delay)
+            await asyncio.sleep(delay)
+
+    async def retrieve(self, generation_id: str) -> Task:
+        """Ask how a generation is doing. Asked once; whoever polls decides when to ask again.
+
+        Raises
+        ------
+        InvalidRequestError, AuthenticationError, InsufficientCreditsError, RateLimitError, ServerError
+        """
+        response = await self._get(self._path, {"generation_id": generation_id})
+        return Task.parse(response.content, response.headers)
+
+    async def find(self, client_request_id: str, since: float) -> str | None:
+        """The generation id of a submission, from the vendor's log; None while it isn't there.
+
+        Parameters
+        ----------
+        client_request_id
+            What the submission was sent with.
+        since
+            Unix seconds; the log is read from a little before.
+        """
+        start = _iso(since - 300)  # seconds; clocks differ
+        for page in range(LOG_PAGES):
+            query = {"start": start, "end": _iso(since + 86_400), "limit": LOG_PAGE, "offset": page * LOG_PAGE}
+            body = json_object((await self._get("/v2/logs", query)).content)
+            rows = body.get("data")
+            rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+            for row in rows:
+                found = row.get("inference_id")
+                if row.get("client_request_id") == client_request_id and isinstance(found, str) and found:
+                    return found
+            pagination = body.get("pagination")
+            if not rows or not (isinstance(pagination, dict) and pagination.get("has_more")):
+                break
+        return None
+
+    async def balance(self) -> float | None:
+        """What is left on the account, in USD; None where the answer doesn't say."""
+        value = json_object((await self._get("/v2/billing", {})).content).get("current_balance")
+        return float(value) if isinstance(value, int | float) else None
+
+    async def _get(self, path: str, query: dict[str, Any]) -> http.Response:
+        try:
+            response = await self._http.get(path, params=query)
+        except http.TransportError as error:
+            raise unreachable(self.base_url, error) from None
+        if not response.is_success:
+            raise error_of(response)
+        return response
+
+    @asynccontextmanager
+    async def open_file(self, url: str, offset: int = 0) -> AsyncIterator[http.Response]:
+        """Open a video's address from a byte offset on, without the key.
+
+        Raises
+        ------
+        ServerError
+            The connection could not be made.
+        """
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        async with self._files.stream("GET", url, headers=headers) as response:
+            yield response
+
+    def serves(self, url: str) -> bool:
+        """Whether the simulator in this process serves `url` (its host exists nowhere else)."""
+        return self.base_url == SIMULATOR_URL and urlsplit(url).hostname == urlsplit(SIMULATOR_URL).hostname
+
+
+# For download.py, which does not know httpx: what it reads, and what a broken connection raises.
+Response = http.Response
+TransportError = http.TransportError
+
+
+class _Bearer(http.Auth):
+    """Adds the key at the last moment, so that no headers of ours hold it."""
+
+    def __init__(self, key: ApiKey) -> None:
+        self._key = key
+
+    def auth_flow(self, request: http.Request) -> Generator[http.Request, http.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
+
+
+def new_client_request_id() -> str:
+    """A fresh id for one submission."""
+    return f"kw-{uuid.uuid4().hex}"
+
+
+def _checked_base_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    loopback = parts.hostname in {"localhost", "127.0.0.1", "::1", urlsplit(SIMULATOR_URL).hostname}
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+        raise InvalidRequestError(
+            f"base_url must be an https address, not {base_url!r}.", hint="Plain http is allowed for this machine only."
+        )
+    return base_url
+
+
+def _iso(seconds: float) -> str:
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

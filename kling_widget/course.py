@@ -1,0 +1,229 @@
+"""``Course``: what a generation goes through on the background loop, from submission to saved video.
+
+submitting → queued → generating → completed → saved · rejected · unknown · error. The row is written before the POST
+leaves, the id is committed before the first poll, and a submission that may have arrived is looked up, never repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from . import background, polling, retry
+from .download import StaleUrlError, download
+from .errors import (
+    DownloadError,
+    GenerationFailedError,
+    InvalidRequestError,
+    KlingError,
+    RateLimitError,
+    ServerError,
+    StoppedWatchingError,
+    SubmissionUnknownError,
+)
+
+if TYPE_CHECKING:
+    from .ledger import Row
+    from .studio import Studio
+    from .task import Task
+    from .video import Video
+
+QUEUED_WORDS = {"queued", "waiting", "submitted", "pending"}  # vendor's pages; any other word means it is being made
+LOST_AFTER = 5  # times in a row the vendor says 404 before we believe that it does not know the id
+FETCH_ATTEMPTS = 3  # fresh addresses tried for one video
+
+
+class Course:
+    """One generation's way through its states; every step is in the ledger before the next begins.
+
+    Parameters
+    ----------
+    studio
+        Client and workspace.
+    row
+        The ledger's row.
+    fresh
+        True where the row was written just now by this process and nothing was sent yet.
+    on_change
+        Called on the background loop after every change.
+    """
+
+    def __init__(self, studio: Studio, row: Row, *, fresh: bool, on_change: Callable[[], object]) -> None:
+        self.row = row
+        self.expected: polling.Expectation | None = None
+        self._studio = studio
+        self._fresh = fresh
+        self._on_change = on_change
+        self._posting = False
+        self._stop_wanted = False
+
+    def may_be_cut_off(self) -> bool:
+        """Whether it can be cancelled now. A POST under way never is: its answer holds the id that was paid for."""
+        self._stop_wanted = self._posting
+        return not self._posting
+
+    async def run(self) -> Video:
+        """Go all the way, from wherever the ledger says it stands.
+
+        Raises
+        ------
+        KlingError
+            Why there is no video.
+        """
+        self.row = await background.in_thread(self._studio.reread, self.row)
+        self.expected = await background.in_thread(self._studio.expectation, self.row)
+        self._on_change()
+        if self._fresh:
+            await self._submit()
+        elif self.row.status in ("submitting", "unknown"):
+            await self._look_up()  # the kernel that submitted it died before it heard the answer
+        if self.row.status in ("rejected", "error"):
+            said = self.row.error_message or "It was not made."
+            raise GenerationFailedError(said, generation_id=self.row.generation_id, hint="Nothing was charged.")
+        if self.row.status != "completed":
+            await self._poll()
+        return await self._save()
+
+    async def _submit(self) -> None:
+        async with self._studio.submissions:
+            self._posting, self._fresh = True, False
+            try:
+                request = await background.in_thread(self._studio.wire_request, self.row)
+                task = await self._studio.client.create(request, client_request_id=self.row.client_request_id)
+                await self._accepted(task.id, task)
+            except SubmissionUnknownError:
+                await self._update(status="unknown")
+            except KlingError as error:
+                await self._update(status="rejected", error_name=type(error).__name__, error_message=str(error))
+                raise
+            finally:
+                self._posting = False
+        if self._stop_wanted:
+            raise asyncio.CancelledError
+        if self.row.status == "unknown":
+            await self._look_up()
+
+    async def _accepted(self, generation_id: str | None, task: Task | None) -> None:
+        await self._update(
+            status="queued", generation_id=generation_id, accepted=time.time(), **(_news(task) if task else {})
+        )
+
+    async def _look_up(self) -> None:
+        """Settle an unknown submission through the vendor's log, which appears minutes late at times."""
+        await self._update(status="unknown")
+        for delay in (0.0, *retry.LOOKUP_DELAYS):
+            await asyncio.sleep(delay / self._pace)
+            try:
+                found = await self._studio.client.find(self.row.client_request_id, self.row.created)
+            except (ServerError, RateLimitError):
+                continue
+            if found is not None:
+                await self._accepted(found, None)
+                return
+        error = SubmissionUnknownError(
+            "It may have been accepted: the connection broke, and the vendor's log does not show it yet.",
+            hint="Check again in a few minutes. Submitting it again could cost twice.",
+            may_have_cost=True,
+        )
+        error.client_request_id = self.row.client_request_id
+        raise error
+
+    async def _poll(self) -> None:
+        # Wall clock once, since it may have been accepted by an earlier process; from here on the monotonic one.
+        already = max(0.0, time.time() - (self.row.accepted or self.row.created))
+        since, unknown_id = time.monotonic(), 0
+        retry_after: float | None = None
+        while True:
+            waited = already + time.monotonic() - since
+            expected = self.expected or polling.expect(None)
+            await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
+            if time.monotonic() - since > polling.WATCH_FOR:
+                raise stopped(self.row, f"Not ready after {polling.WATCH_FOR / 3600:g} hours.")
+            retry_after = None
+            try:
+                task = await self._studio.client.retrieve(str(self.row.generation_id))
+            except RateLimitError as error:
+                retry_after = error.retry_after
+                continue
+            except ServerError:
+                continue
+            except InvalidRequestError as error:
+                error.generation_id, unknown_id = self.row.generation_id, unknown_id + 1
+                if unknown_id >= LOST_AFTER:
+                    raise
+                continue
+            unknown_id = 0
+            await self._heard(task)
+            if task.state == "completed":
+                return
+
+    async def _heard(self, task: Task) -> None:
+        news = _news(task)
+        if task.state == "completed":
+            await self._update(status="completed", completed=time.time(), video_url=task.video_url, **news)
+        elif task.state == "error":
+            name = task.error.name if task.error else "error"
+            message = task.error.message if task.error else "The vendor gave no reason."
+            await self._update(status="error", error_name=name, error_message=message, completed=time.time(), **news)
+            raise GenerationFailedError(
+                f"The vendor could not make it ({name}): {message}",
+                vendor_message=message,
+                generation_id=self.row.generation_id,
+                hint="Failed generations are not charged.",
+            )
+        else:
+            queued = not task.status or task.status in QUEUED_WORDS
+            status = self.row.status if not task.status else "queued" if queued else "generating"
+            if status != self.row.status or task.status != self.row.vendor_status:
+                await self._update(status=status, **news)
+
+    async def _save(self) -> Video:
+        target = await background.in_thread(self._studio.video_target, self.row)
+        if self.row.video_file != target.name:
+            await self._update(video_file=target.name)
+        for attempt in range(1, FETCH_ATTEMPTS + 1):
+            if self.row.saved is not None and target.exists():
+                break
+            try:
+                await download(self._studio.client, self.row.video_url or "", target)
+                await self._update(saved=time.time())
+            except DownloadError as error:
+                error.generation_id = self.row.generation_id
+                if attempt == FETCH_ATTEMPTS or not isinstance(error, StaleUrlError):
+                    raise
+                fresh = await self._studio.client.retrieve(str(self.row.generation_id))
+                if fresh.video_url:
+                    await self._update(video_url=fresh.video_url)
+        return await background.in_thread(self._studio.video_of, self.row)
+
+    async def _update(self, **changes: Any) -> None:
+        self.row = await background.in_thread(
+            self._studio.workspace.ledger.update, self.row.client_request_id, **changes
+        )
+        if "time_factor" in changes:
+            self.expected = await background.in_thread(self._studio.expectation, self.row)
+        self._on_change()
+
+    @property
+    def _pace(self) -> float:
+        return self.row.time_factor or self._studio.time_factor
+
+
+def stopped(row: Row, why: str) -> StoppedWatchingError:
+    """The error for "we stopped asking", which says how to go on."""
+    name = row.generation_id or row.client_request_id
+    return StoppedWatchingError(why, generation_id=name, hint=f"It goes on at the vendor: kw.resume({name!r}).")
+
+
+def _news(task: Task) -> dict[str, Any]:
+    """What an answer says beyond the status, without the silence."""
+    told = {
+        "vendor_status": task.status or None,
+        "credits": task.credits,
+        "usd": task.usd,
+        "time_factor": task.time_factor,
+    }
+    return {name: value for name, value in told.items() if value is not None}

@@ -1,0 +1,111 @@
+"""Finding the API key, and never showing it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import AuthenticationError, MissingKeyError
+
+KEY_NAMES = ("AIMLAPI_KEY", "AIML_API_KEY", "AIMLAPI_API_KEY")  # environment variables and Colab secrets
+KEYRING_SERVICE = "kling_widget"  # `keyring set kling_widget AIMLAPI_KEY`
+
+HOW_TO_GIVE_A_KEY = (
+    "Ways to give one: the argument api_key=…; the environment variable AIMLAPI_KEY (or AIML_API_KEY, "
+    "AIMLAPI_API_KEY); a Colab secret of one of those names; the operating system's keyring "
+    "(`keyring set kling_widget AIMLAPI_KEY`). Or pass simulate=True to use the built-in simulator, free of charge."
+)
+
+
+class ApiKey:
+    """An API key that shows itself nowhere: ``repr``, ``str``, pickles and copies of state hide it.
+
+    Parameters
+    ----------
+    value
+        The key's text; surrounding white space is dropped.
+
+    Raises
+    ------
+    AuthenticationError
+        The text can't be a key: it is empty or has characters that no HTTP header can carry.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str | ApiKey) -> None:
+        text = value.reveal() if isinstance(value, ApiKey) else value.strip()
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise AuthenticationError(
+                "This does not look like an API key: it is empty or has spaces or unusual characters.",
+                hint="Copy the key once more from the vendor's key page.",
+            )
+        self.__value = text
+
+    def reveal(self) -> str:
+        """The key itself, for the Authorization header."""
+        return self.__value
+
+    def __repr__(self) -> str:
+        return "ApiKey(hidden)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("An API key is never pickled.")
+
+
+def find_key(explicit: str | ApiKey | None = None, environ: Mapping[str, str] | None = None) -> ApiKey | None:
+    """The first key found: the argument, the environment, Colab secrets, the operating system's keyring.
+
+    Raises
+    ------
+    AuthenticationError
+        A key was found and can't be one.
+    """
+    if explicit is not None:
+        return ApiKey(explicit)
+    variables = os.environ if environ is None else environ
+    for name in KEY_NAMES:
+        if variables.get(name, "").strip():
+            return ApiKey(variables[name])
+    found = _from_colab() or _from_keyring()
+    return ApiKey(found) if found else None
+
+
+def require_key(explicit: str | ApiKey | None = None) -> ApiKey:
+    """As :func:`find_key`; raises :class:`MissingKeyError` naming every way to give a key."""
+    key = find_key(explicit)
+    if key is None:
+        raise MissingKeyError("No API key was found.", hint=HOW_TO_GIVE_A_KEY)
+    return key
+
+
+def _from_colab() -> str | None:
+    try:
+        userdata = importlib.import_module("google.colab.userdata")
+    except ImportError:
+        return None
+    for name in KEY_NAMES:
+        try:
+            value = userdata.get(name)
+        except (userdata.SecretNotFoundError, userdata.NotebookAccessError, userdata.TimeoutException):
+            continue
+        if value:
+            return str(value)
+    return None
+
+
+def _from_keyring() -> str | None:
+    try:
+        keyring = importlib.import_module("keyring")
+    except ImportError:
+        return None
+    for name in KEY_NAMES:
+        try:
+            value = keyring.get_password(KEYRING_SERVICE, name)
+        except keyring.errors.KeyringError:  # no keyring on this machine, or it stays locked
+            return None
+        if value:
+            return str(value)
+    return None

@@ -1,0 +1,181 @@
+"""Saving a finished video: partial file, ``Range`` resume, checks, atomic rename."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from . import background, retry
+from .client import Response, TransportError
+from .errors import DownloadError
+
+if TYPE_CHECKING:
+    from .client import Client
+
+LARGEST_VIDEO = 1 << 30  # bytes; a 10 s clip at 1080p is some 20 MB, so a gigabyte is somebody's mistake
+PIECE = 1 << 18  # bytes written at once
+ATTEMPTS = 6  # tries in a row that bring not one byte
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+EXPIRED = {401, 403, 404, 410}  # what signed storage answers for an address that is no longer good
+
+
+class StaleUrlError(DownloadError):
+    """The address does not give the video (any more): fetch the task again for a fresh one."""
+
+
+def checked_url(client: Client, url: str) -> str:
+    """`url`, if a video may come from there: https, or plain http on this machine.
+
+    Raises
+    ------
+    DownloadError
+        Any other scheme or host.
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        parts, host = urlsplit(""), None
+    plain = parts.scheme == "http" and (host in LOOPBACK or client.serves(url))
+    if not host or not (parts.scheme == "https" or plain):
+        raise DownloadError(
+            f"The vendor gave an address that is not a safe place to fetch a video from: {url[:80]!r}.",
+            hint="Nothing was saved.",
+        )
+    return url
+
+
+async def download(client: Client, url: str, target: Path) -> Path:
+    """Fetch a video into `target`; there is never a half file under that name.
+
+    Parameters
+    ----------
+    client
+        Whose connections are used (without the key).
+    url
+        The video's address.
+    target
+        Where it goes. The partial file is beside it and is taken up again by the next call.
+
+    Raises
+    ------
+    StaleUrlError
+        The address is no longer good, or gives something that is not a whole MP4.
+    DownloadError
+        It could not be fetched or saved.
+    """
+    checked_url(client, url)
+    partial = target.with_name(target.name + ".part")
+    failures = 0
+    while True:
+        before = _size(partial)
+        try:
+            await _fetch(client, url, partial, before)
+            await background.in_thread(_finish, partial, target)
+            return target
+        except TransportError as error:
+            failures = 0 if _size(partial) > before else failures + 1
+            if failures >= ATTEMPTS:
+                raise DownloadError(
+                    f"The video could not be fetched: the connection broke again and again ({type(error).__name__}).",
+                    hint="It is kept at the vendor for a while; try again later.",
+                ) from None
+            await asyncio.sleep(retry.backoff(failures + 1, random.random()))
+        except OSError as error:
+            raise DownloadError(
+                f"The video could not be saved in {target.parent}: {error.strerror or error}.",
+                hint="It is kept at the vendor for a while; make room or choose another folder, then try again.",
+            ) from error
+
+
+async def _fetch(client: Client, url: str, partial: Path, offset: int) -> None:
+    async with client.open_file(url, offset) as response:
+        status = response.status_code
+        if status in EXPIRED:
+            raise StaleUrlError(f"The video's address is no longer good ({status}).")
+        if status == 416 and offset:  # nothing beyond what we have, or another file: _finish() judges
+            return
+        if status not in (200, 206):
+            raise (
+                TransportError(f"HTTP {status}")
+                if status >= 500 or status == 429
+                else DownloadError(f"The video's address answered {status}.", hint="Try again later.")
+            )
+        resumed = status == 206 and _range_start(response.headers.get("content-range")) == offset
+        if status == 206 and not resumed and offset:
+            await background.in_thread(partial.unlink)
+            raise TransportError("the server answered with another part than was asked for")
+        await _write(response, partial, "ab" if resumed else "wb", offset if resumed else 0)
+
+
+async def _write(response: Response, partial: Path, mode: str, already: int) -> None:
+    length = response.headers.get("content-length", "")
+    _refuse_giant(already + int(length) if length.isdigit() else already)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    file: IO[bytes] = await background.in_thread(open, partial, mode)
+    try:
+        async for piece in response.aiter_bytes(PIECE):
+            already += len(piece)
+            _refuse_giant(already)
+            await background.in_thread(file.write, piece)
+    finally:
+        file.close()
+
+
+def _refuse_giant(size: int) -> None:
+    if size > LARGEST_VIDEO:
+        raise DownloadError("The video is larger than a gigabyte: that can't be right.", hint="Nothing was saved.")
+
+
+def _finish(partial: Path, target: Path) -> None:
+    """Check what came and put it in place, durably: `fsync`, then an atomic rename."""
+    with open(partial, "rb") as file:
+        head = file.read(12)
+    if len(head) < 12 or head[4:8] != b"ftyp":  # ISO 14496-12: an MP4 starts with this box
+        partial.unlink()
+        raise StaleUrlError("What came from the video's address is not an MP4 video.", hint="Try again later.")
+    _check_boxes(partial)
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(partial, target)
+
+
+def _check_boxes(path: Path) -> None:
+    """Follow the MP4's top-level boxes to the end: a file cut short breaks the chain (ISO 14496-12)."""
+    size, at, seen = path.stat().st_size, 0, set()
+    with open(path, "rb") as file:
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:
+                length = int.from_bytes(head[8:16], "big")
+            elif length == 0:  # to the end of the file
+                length = size - at
+            seen.add(head[4:8])
+            if length < 8:
+                break
+            at += length
+    if at != size or not {b"moov", b"mdat"} <= seen:
+        path.unlink()
+        raise StaleUrlError("The video that came is cut short or damaged.", hint="Try again.")
+
+
+def _range_start(value: str | None) -> int | None:
+    """The first byte's offset in ``Content-Range: bytes 5-9/10``."""
+    start = (value or "").removeprefix("bytes").strip().partition("-")[0]
+    return int(start) if start.isdigit() else None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

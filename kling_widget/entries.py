@@ -1,0 +1,84 @@
+"""What the front end is told of a picture and of a generation: small, and without bytes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .progress import WORDS
+
+if TYPE_CHECKING:
+    from .errors import KlingError
+    from .generation import Generation
+    from .images import SourceImage
+
+# Request field (as the API names it) → field of the form.
+FORM_FIELDS = {
+    "image_url": "first_frame",
+    "tail_image_url": "last_frame",
+    "prompt": "prompt",
+    "negative_prompt": "negative_prompt",
+    "duration": "duration",
+    "cfg_scale": "cfg_scale",
+}
+
+
+def frame_of(picture: SourceImage | None) -> dict[str, Any] | None:
+    """The Frame of the contract."""
+    if picture is None:
+        return None
+    facts = ("name", "width", "height", "size", "media_type", "url")
+    return {
+        **{name: getattr(picture, name) for name in facts},
+        "key": picture.sha256,
+        "changes": list(picture.changes),
+        "warnings": list(picture.warnings),
+    }
+
+
+def entry_of(generation: Generation) -> dict[str, Any]:
+    """The Entry of the contract."""
+    row, error = generation.row, generation.error
+    expected = generation.expected.median if generation.expected and generation.active else None
+    return {
+        "key": generation.key,
+        "generation_id": generation.id,
+        "status": generation.status,
+        "text": WORDS[generation.status],
+        "prompt": row.request.get("prompt", ""),
+        "duration": row.request.get("duration") or 5,
+        "take": row.take,
+        "started": row.created,
+        "elapsed": round(generation.elapsed, 2),
+        "expected": expected,
+        "active": generation.active,
+        "simulated": generation.simulated,
+        "problem": error.message if error else row.error_message,
+        "hint": error.hint if error else "",
+        "video": _video_of(generation),
+    }
+
+
+def problem_of(error: KlingError) -> dict[str, Any]:
+    """The Problem of the contract."""
+    from .errors import AuthenticationError, MissingKeyError
+
+    about_key = isinstance(error, MissingKeyError | AuthenticationError)
+    field = "key" if about_key else FORM_FIELDS.get(error.field or "", "form")
+    hint = "" if error.advice else error.hint
+    return {"field": field, "text": f"{error.message} {hint}".strip(), "anyway": error.advice}
+
+
+def _video_of(generation: Generation) -> dict[str, Any] | None:
+    video = generation.video
+    if video is None:
+        return None
+    from .video import notebook_relative
+
+    return {
+        "url": notebook_relative(video.path),
+        "path": str(video.path),
+        "width": video.width,
+        "height": video.height,
+        "size": video.size,
+        "duration": video.duration,
+    }

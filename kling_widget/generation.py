@@ -1,0 +1,213 @@
+"""``Generation``: one task from submission to saved video."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from . import background, polling
+from .course import Course, stopped
+from .errors import KlingError, SubmissionUnknownError
+from .ledger import FREE_TAKE, UNDER_WAY
+
+if TYPE_CHECKING:
+    from .ledger import Row
+    from .studio import Studio
+    from .video import Video
+
+Listener = Callable[["Generation"], object]
+
+
+class Generation:
+    """One generation: await it, wait for it, or listen to it. It goes on whether or not anybody does.
+
+    Made by :func:`kling_widget.submit` and :func:`kling_widget.resume`.
+
+    Attributes
+    ----------
+    key
+        Our client request id: unique, never changes.
+    id
+        The vendor's generation id; None until it is accepted.
+    status
+        ``submitting``, ``queued``, ``generating``, ``downloading``, ``completed``, ``rejected``, ``unknown``, ``error``
+        or ``stopped`` (we stopped watching; the vendor goes on).
+    video
+        The saved :class:`~kling_widget.Video`, or None.
+    error
+        Why there is no video, or None.
+    shown_in_cell
+        Number of the cell whose output shows it already, so that the video is not shown there twice.
+    """
+
+    def __init__(self, studio: Studio, row: Row, *, fresh: bool = False) -> None:
+        self._course = Course(studio, row, fresh=fresh, on_change=self._changed)
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._finished: Future[Video] = Future()
+        self._task: asyncio.Task[Video] | None = None
+        self._began = time.monotonic() - max(0.0, time.time() - row.created)
+        over = row.status in FREE_TAKE or row.saved is not None
+        self._took = (row.saved or row.completed or row.created) - row.created if over else None
+        self.video: Video | None = None
+        self.error: KlingError | None = None
+        self.shown_in_cell: int | None = None
+
+    # What it is
+
+    @property
+    def key(self) -> str:
+        """Our client request id."""
+        return self.row.client_request_id
+
+    @property
+    def id(self) -> str | None:
+        """The vendor's generation id."""
+        return self.row.generation_id
+
+    @property
+    def row(self) -> Row:
+        """The ledger's row: request, take, times (Unix seconds), cost (USD, credits)."""
+        return self._course.row
+
+    @property
+    def expected(self) -> polling.Expectation | None:
+        """How long it should take, seconds from acceptance; None before it was asked."""
+        return self._course.expected
+
+    @property
+    def status(self) -> str:
+        """Where it stands, in one word."""
+        if self.row.status == "completed" and self.video is None:
+            return "downloading" if self.active else "stopped"
+        if self.row.status in UNDER_WAY and not self.active:
+            return "stopped"
+        return self.row.status
+
+    @property
+    def active(self) -> bool:
+        """Whether it is being watched right now."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the built-in simulator makes it."""
+        return self.row.provider == "simulator" or self.row.time_factor is not None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was asked for; stands still once it is over."""
+        return self._took if self._took is not None else time.monotonic() - self._began
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.id or self.key}: {self.status}, {self.row.request.get('prompt', '')[:60]!r}>"
+
+    # Waiting and listening
+
+    def on_change(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener(generation)` on the background thread at every change; returns what ends that."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def stop_listening() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return stop_listening
+
+    def __await__(self) -> Generator[Any, None, Video]:
+        return background.bridge(self._outcome()).__await__()
+
+    def wait(self, timeout: float | None = None) -> Video:
+        """Wait in plain code. Ctrl-C stops the waiting, never the generation.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None waits for good.
+
+        Raises
+        ------
+        StoppedWatchingError
+            Time is up; the generation goes on.
+        KlingError
+            Whatever kept it from becoming a video.
+        """
+        try:
+            return background.wait(self._outcome(), timeout)
+        except KeyboardInterrupt:
+            name = self.id or self.key
+            print(f"Stopped waiting. Generation {name} goes on: kw.resume({name!r}).wait()", file=sys.stderr)
+            raise
+        except TimeoutError as error:
+            if isinstance(error, KlingError):
+                raise
+            raise stopped(self.row, f"Not ready after {timeout:g} s.") from None
+
+    def watch(self) -> None:
+        """Go on with it, e.g. after :meth:`stop` or to look an unknown submission up again. Nothing is submitted."""
+        with self._lock:
+            if self._finished.done() and self.video is None:
+                self._finished = Future()
+        background.call(self._start)
+
+    def stop(self) -> None:
+        """Stop watching. The vendor has no cancel: the generation goes on there, and is kept in the ledger."""
+        background.call(self._stop)
+
+    def finish(self, video: Video) -> None:
+        """Take over a video that was saved earlier."""
+        self.video = video
+        if not self._finished.done():
+            self._finished.set_result(video)
+
+    def _outcome(self) -> Future[Video]:
+        if self.status == "stopped":
+            self.watch()
+        return self._finished
+
+    # On the background loop
+
+    def _start(self) -> None:
+        if not self.active and self.video is None:
+            self.error = None
+            self._task = asyncio.get_running_loop().create_task(self._course.run())
+            self._task.add_done_callback(self._ended)
+
+    def _stop(self) -> None:
+        if self._task is not None and self._course.may_be_cut_off():
+            self._task.cancel()
+
+    def _ended(self, task: asyncio.Task[Video]) -> None:
+        if task.cancelled():
+            self.error = stopped(self.row, "Stopped watching.")
+        elif (error := task.exception()) is not None:
+            self.error = error if isinstance(error, KlingError) else KlingError(f"{type(error).__name__}: {error}")
+            if isinstance(error, SubmissionUnknownError):
+                error.generation = self
+        else:
+            self.video = task.result()
+            self.video.shown_in_cell = self.shown_in_cell
+        self._took = None if self.row.status in UNDER_WAY else self.elapsed
+        self._changed()
+        background.call(self._resolve)  # after the listeners: who waited finds the cell's output up to date
+
+    def _resolve(self) -> None:
+        if self._finished.done():
+            return
+        if self.video is not None:
+            self._finished.set_result(self.video)
+        elif self.error is not None:
+            self._finished.set_exception(self.error)
+
+    def _changed(self) -> None:
+        with self._lock:
+            listeners = list(self._listeners)
+        for listener in listeners:
+            background.call(listener, self)  # in a call of its own: what a listener raises must not stop us

@@ -1,0 +1,183 @@
+"""What the front end's messages do (table in ``docs/architecture.md``). Handlers run on the background loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import background
+from .credentials import ApiKey
+from .entries import FORM_FIELDS
+from .errors import ImageError, KlingError
+from .images import SourceImage
+from .studio import Studio, Take, studio_for
+from .uploads import Uploads
+
+if TYPE_CHECKING:
+    from .generation import Generation
+
+MESSAGES_IN = frozenset(
+    {"generate", "upload", "url", "remove", "key", "preview", "video", "stop", "watch", "check", "resubmit", "use"}
+    | {"continue"}
+)
+MESSAGES_OUT = frozenset({"ack", "received", "uploaded", "preview", "video"})
+SLOTS = ("first_frame", "last_frame")
+SLOT_FIELDS = {form_field: field for field, form_field in FORM_FIELDS.items() if form_field in SLOTS}
+SAME_PRESS = 1.0  # seconds; presses closer together are one
+CHUNK = 512 * 1024  # bytes of video in one message
+
+Message = dict[str, Any]
+
+
+class MessageHandlers:
+    """One method a message type: ``_on_<type>(message, buffers)``."""
+
+    # What they need of the widget.
+    prompt: str
+    negative_prompt: str
+    duration: int
+    cfg_scale: float
+    problems: list[dict[str, Any]]
+    generations: tuple[Generation, ...]
+    send: Callable[..., None]
+    _studio: Studio
+    _settings: dict[str, Any]
+    _uploads: Uploads
+    _pictures: dict[str, SourceImage | None]
+    _last_press: float
+    _submit: Callable[[Message, bool, Take], Generation]
+    _follow: Callable[..., None]
+    _show_problem: Callable[[KlingError], None]
+    _drop_problem: Callable[[str], None]
+    _fill: Callable[[str, SourceImage | None], None]
+    _load: Callable[[str, Any, str | None], Any]
+    _use_studio: Callable[[Studio], None]
+    _take_up: Callable[[], Any]
+
+    async def _on_generate(self, message: Message, _buffers: list[memoryview]) -> None:
+        now = time.monotonic()
+        if now - self._last_press < SAME_PRESS:
+            return
+        self._last_press = now
+        self.problems = []
+        try:
+            form = message.get("form")
+            anyway = message.get("anyway") is True
+            generation = await background.in_thread(self._submit, form if isinstance(form, dict) else {}, anyway, "new")
+        except KlingError as error:
+            self._last_press = float("-inf")
+            self._show_problem(error)
+        else:
+            self._follow(generation)
+
+    async def _on_upload(self, message: Message, buffers: list[memoryview]) -> None:
+        name, slot, offset = str(message.get("upload")), message.get("slot"), message.get("offset")
+        if slot not in SLOTS or not isinstance(offset, int) or not buffers:
+            return
+        file_name = str(message.get("name") or "picture")[:255]
+        try:
+            upload = self._uploads.get(name, slot, file_name, int(message.get("size") or 0))
+        except ValueError as error:
+            self._show_problem(ImageError(f"{file_name} cannot be used: {error}.", field=SLOT_FIELDS[slot]))
+            return
+        ok = upload.add(offset, buffers[0], message.get("sha256"))
+        reply = {"type": "received", "re": message.get("id"), "upload": name, "offset": offset, "ok": ok}
+        self.send({**reply, "received": upload.received})
+        if upload.complete:
+            self._uploads.forget(name)
+            self.send({"type": "uploaded", "upload": name, "slot": slot})
+            await self._load(slot, upload.take(), file_name)
+
+    async def _on_url(self, message: Message, _buffers: list[memoryview]) -> None:
+        if message.get("slot") in SLOTS:
+            await self._load(message["slot"], str(message.get("url", "")).strip(), None)
+
+    async def _on_remove(self, message: Message, _buffers: list[memoryview]) -> None:
+        if message.get("slot") in SLOTS:
+            self._drop_problem(message["slot"])
+            self._fill(message["slot"], None)
+
+    async def _on_key(self, message: Message, _buffers: list[memoryview]) -> None:
+        try:
+            key = ApiKey(str(message.pop("key", "")))
+            studio = await background.in_thread(studio_for, api_key=key, **self._settings)
+            studio.client  # noqa: B018 -- a bad base URL is said now
+        except KlingError as error:
+            self._show_problem(error)
+        else:
+            self._drop_problem("key")
+            self._use_studio(studio)
+            await self._take_up()
+
+    async def _on_preview(self, message: Message, _buffers: list[memoryview]) -> None:
+        key = str(message.get("key"))
+        picture = await background.in_thread(self._preview, key)
+        reply = {"type": "preview", "re": message.get("id"), "key": key, "media_type": "image/jpeg"}
+        self.send(reply, buffers=[picture] if picture else None)
+
+    async def _on_video(self, message: Message, _buffers: list[memoryview]) -> None:
+        generation, offset = self._known(message), message.get("offset")
+        if generation is None or generation.video is None or not isinstance(offset, int) or offset < 0:
+            return
+        piece = await background.in_thread(_read, generation.video.path, offset)
+        reply = {"type": "video", "re": message.get("id"), "key": generation.key, "offset": offset}
+        self.send({**reply, "size": generation.video.size}, buffers=[piece])
+
+    async def _on_stop(self, message: Message, _buffers: list[memoryview]) -> None:
+        if generation := self._known(message):
+            generation.stop()
+
+    async def _on_watch(self, message: Message, _buffers: list[memoryview]) -> None:
+        if generation := self._known(message):
+            generation.watch()
+
+    async def _on_check(self, message: Message, _buffers: list[memoryview]) -> None:
+        await self._on_watch(message, _buffers)
+
+    async def _on_resubmit(self, message: Message, _buffers: list[memoryview]) -> None:
+        if (generation := self._known(message)) and generation.status == "unknown":
+            self._follow(await background.in_thread(self._studio.again, generation))
+
+    async def _on_use(self, message: Message, _buffers: list[memoryview]) -> None:
+        if not (generation := self._known(message)):
+            return
+        request = generation.row.request
+        self.prompt, self.negative_prompt = request.get("prompt", ""), request.get("negative_prompt") or ""
+        self.duration, self.cfg_scale = request.get("duration") or 5, request.get("cfg_scale", 0.5)
+        for slot in SLOTS:
+            facts = generation.row.pictures.get(SLOT_FIELDS[slot])
+            if facts is None:
+                self._fill(slot, None)
+            else:
+                source = facts["url"] or await background.in_thread(self._studio.picture, facts["sha256"])
+                await self._load(slot, source, facts["name"])
+
+    async def _on_continue(self, message: Message, _buffers: list[memoryview]) -> None:
+        if (generation := self._known(message)) and generation.video is not None:
+            await self._load("first_frame", generation.video, None)
+
+    def _known(self, message: Message) -> Generation | None:
+        return next((each for each in self.generations if each.key == message.get("key")), None)
+
+    def _preview(self, key: str) -> bytes | None:
+        """A small JPEG of a Frame, of a video's poster, or of the first frame while it is being made."""
+        for picture in self._pictures.values():
+            if picture is not None and picture.sha256 == key:
+                return picture.thumbnail() if picture.data is not None else None
+        generation = self._known({"key": key})
+        if generation is None:
+            return None
+        if generation.video is not None:
+            return generation.video.poster
+        facts = generation.row.pictures.get("image_url")
+        if facts is None or facts["url"]:
+            return None
+        return SourceImage.load(self._studio.picture(facts["sha256"])).thumbnail()
+
+
+def _read(path: Path, offset: int) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(CHUNK)

@@ -1,0 +1,92 @@
+"""Can the page that shows the notebook load a file from its folder, and under which relative address?
+
+JupyterLab and Notebook 7 turn a relative ``src`` of an HTML output into the server's ``files/…``; the server gives what
+lies under its root and is not hidden. VS Code, Colab and Voila give nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+_EMBED_ONLY = {  # environment variable → host whose pages cannot load files beside the notebook
+    "VSCODE_PID": "vscode",
+    "KAGGLE_KERNEL_RUN_TYPE": "kaggle",
+    "DATABRICKS_RUNTIME_VERSION": "databricks",
+}
+
+
+def notebook_relative(path: str | os.PathLike[str]) -> str | None:
+    """Address of a file relative to the notebook, quoted for a ``src``.
+
+    Returns
+    -------
+    None where the page cannot load it: another host than Jupyter, a file outside the server's root or a hidden one,
+    or a kernel on another machine than the notebook.
+    """
+    folder = _notebook_folder() if host() == "jupyter" else None
+    if folder is None:
+        return None
+    root = _server_root() or folder
+    for resolve in (os.path.abspath, os.path.realpath):  # as written first: the server follows links below its root
+        target, base, top = resolve(os.fspath(path)), resolve(folder), resolve(root)
+        try:
+            inside = os.path.relpath(target, top)
+            relative = os.path.relpath(target, base)
+        except ValueError:  # another drive on Windows
+            continue
+        parts = Path(inside).parts
+        if os.path.isabs(inside) or any(part.startswith(".") for part in parts):  # covers "..": outside the root
+            continue
+        return quote(Path(relative).as_posix())
+    return None
+
+
+def host() -> str:
+    """Who shows the output: ``jupyter``, ``vscode``, ``colab``, ``voila``, ``marimo``, ``kaggle`` or ``databricks``."""
+    if "google.colab" in sys.modules:
+        return "colab"
+    if "marimo" in sys.modules and "ipykernel" not in sys.modules:
+        return "marimo"
+    if os.environ.get("SERVER_SOFTWARE", "").lower().startswith("voila"):
+        return "voila"
+    if "-jvsc-" in os.environ.get("JPY_SESSION_NAME", "") or _vscode_notebook():
+        return "vscode"
+    return next((name for variable, name in _EMBED_ONLY.items() if variable in os.environ), "jupyter")
+
+
+def _vscode_notebook() -> bool:
+    """VS Code's Jupyter extension puts the notebook's path into the kernel's namespace."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "__vsc_ipynb_file__" in shell.user_ns
+
+
+def _notebook_folder() -> str | None:
+    """jupyter_server starts a kernel with ``JPY_SESSION_NAME``: the notebook's path on disk (`get_kernel_env`).
+
+    It stays true after ``os.chdir``. Elsewhere (nbclient, papermill) kernels start in the notebook's folder.
+    """
+    session = os.environ.get("JPY_SESSION_NAME", "")
+    if not os.path.isabs(session):
+        return os.getcwd()
+    folder = os.path.dirname(session)
+    return folder if os.path.isdir(folder) else None  # a remote kernel: its files are not on the server
+
+
+def _server_root() -> str | None:
+    """The folder the server serves, from the file it leaves for `jupyter server list`."""
+    parent = os.environ.get("JPY_PARENT_PID", "")  # set by jupyter_client; a handle, not a pid, on Windows
+    if not parent.isdigit():
+        return None
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir
+
+        facts = json.loads(Path(jupyter_runtime_dir(), f"jpserver-{parent}.json").read_text())
+    except (ImportError, OSError, ValueError):
+        return None
+    root = facts.get("root_dir") if isinstance(facts, dict) else None
+    return root if isinstance(root, str) and os.path.isdir(root) else None

@@ -1,0 +1,168 @@
+"""What a running generation looks like in the output of a cell, or in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+from . import background, polling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .generation import Generation
+
+TICK = 0.5  # seconds; jupyter_server drops messages past 1000 a second, and more than 4 a second nobody can read
+BAR = 24  # characters
+
+WORDS = {
+    "submitting": "Sending",
+    "queued": "Queued",
+    "generating": "Generating",
+    "downloading": "Saving",
+    "completed": "Ready",
+    "rejected": "Not accepted",
+    "unknown": "Checking whether it was accepted",
+    "error": "Not made",
+    "stopped": "Not being watched",
+}
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``1:12``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def remaining(elapsed: float, expected: polling.Expectation | None) -> str:
+    """How long it still takes, in words: never more exact than it can be known."""
+    if expected is None:
+        return ""
+    if polling.is_late(elapsed, expected):
+        return "longer than usual"
+    left = expected.median - elapsed
+    if left > 90:
+        return f"about {round(left / 60)} min left"
+    return f"about {max(5, 5 * round(left / 5))} s left" if left > 2 else "nearly there"
+
+
+def fraction(elapsed: float, expected: polling.Expectation | None) -> float:
+    """How far along it is, 0 to 0.97: only a video is the whole of it."""
+    return min(0.97, elapsed / expected.median) if expected else 0.0
+
+
+def line(generation: Generation) -> str:
+    """Status, elapsed time and what is left, in one line."""
+    parts = [WORDS[generation.status], clock(generation.elapsed)]
+    if generation.status in ("submitting", "queued", "generating"):
+        parts.append(remaining(generation.elapsed, generation.expected))
+    if generation.simulated:
+        parts.append("simulated")
+    return " · ".join(part for part in parts if part)
+
+
+def problem(generation: Generation) -> str:
+    """Why there is no video, with what to do next."""
+    return str(generation.error) if generation.error else ""
+
+
+class _Surface(Protocol):
+    def update(self, generation: Generation) -> None: ...
+
+
+def show(generation: Generation) -> None:
+    """Show progress, then the video, where the running cell's output goes. Returns at once."""
+    surface = _surface(generation)
+    if surface is not None:
+        generation.on_change(surface.update)
+        background.go(_tick(generation, surface))
+
+
+def _surface(generation: Generation) -> _Surface | None:
+    """A cell's output inside a notebook, a line in a terminal, None elsewhere."""
+    if _shell_with_kernel() is not None:
+        return CellOutput([generation])
+    return _TerminalLine() if sys.stderr.isatty() else None
+
+
+def _shell_with_kernel() -> Any:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if getattr(shell, "kernel", None) is not None else None
+
+
+async def _tick(generation: Generation, surface: _Surface) -> None:
+    surface.update(generation)
+    while generation.active:
+        await asyncio.sleep(TICK)
+        surface.update(generation)
+
+
+class CellOutput:
+    """An output of the running cell that can be changed later, from any thread, also when the cell is over.
+
+    Parameters
+    ----------
+    generations
+        What it shows, from the first to the last.
+    videos_only
+        Leave out what is not a video yet (the widget above shows that).
+    """
+
+    def __init__(self, generations: Iterable[Generation] = (), *, videos_only: bool = False) -> None:
+        from IPython.display import DisplayHandle
+
+        self._videos_only = videos_only
+        self._generations = list(generations)
+        shell = _shell_with_kernel()
+        for generation in self._generations:
+            generation.shown_in_cell = getattr(shell, "execution_count", None)
+        self._last = self._bundle()
+        self._handle: Any = DisplayHandle()
+        self._handle.display(self._last, raw=True)
+
+    def update(self, generation: Generation) -> None:
+        """Show the present state, if it is another than what is shown."""
+        if generation not in self._generations:
+            self._generations.append(generation)
+        bundle = self._bundle()
+        if bundle != self._last:
+            self._last = bundle
+            self._handle.update(bundle, raw=True)
+
+    def _bundle(self) -> dict[str, str]:
+        shown = [each for each in self._generations if each.video is not None or not self._videos_only]
+        return {"text/html": "\n".join(map(_html, shown)), "text/plain": "\n".join(map(_plain, shown))}
+
+
+class _TerminalLine:
+    _over = False
+
+    def update(self, generation: Generation) -> None:
+        if self._over:
+            return
+        full = round(BAR * (1 if generation.video else fraction(generation.elapsed, generation.expected)))
+        over = self._over = generation.video is not None or generation.error is not None
+        text = f"\r[{'█' * full}{'·' * (BAR - full)}] {_plain(generation) if over else line(generation)}"
+        print(f"{text}\x1b[K", end="\n" if over else "", file=sys.stderr, flush=True)
+
+
+def _plain(generation: Generation) -> str:
+    if generation.video is not None:
+        return f"{line(generation)} · {generation.video.path}"
+    return f"{line(generation)}. {problem(generation)}" if generation.error else line(generation)
+
+
+def _html(generation: Generation) -> str:
+    if generation.video is not None:
+        return generation.video.html()
+    prompt = html.escape(generation.row.request.get("prompt", "")[:200])
+    if generation.error is not None:
+        colour = "var(--jp-error-color1, #b3261e)"
+        return f'<div>{prompt}<br><span style="color:{colour}">{html.escape(problem(generation))}</span></div>'
+    share = fraction(generation.elapsed, generation.expected)
+    return (
+        f'<div>{prompt}<br><progress max="1" value="{share:.3f}" aria-label="Progress"></progress> '
+        f"<small>{html.escape(line(generation))}</small></div>"
+    )

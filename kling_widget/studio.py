@@ -1,0 +1,318 @@
+"""``Studio``: one provider and one workspace; submit, resume, list."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import polling
+from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
+from .credentials import ApiKey, find_key, require_key
+from .errors import ImageError, InvalidRequestError
+from .generation import Generation
+from .ledger import Row
+from .prepare import Prepared, facts_of, prepare
+from .request import ImageToVideoRequest
+from .video import Video
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .simulator import Simulator
+
+SUBMISSIONS_AT_ONCE = 4  # each holds one picture as Base64 in memory, some 13 MB at most
+
+Take = int | Literal["new"]
+
+
+class Studio:
+    """Everything made with one provider in one workspace.
+
+    Parameters
+    ----------
+    api_key
+        The key; by default it is looked for everywhere :mod:`kling_widget.credentials` names.
+    base_url
+        Where the API is; by default ``KLING_WIDGET_BASE_URL`` or the vendor.
+    workspace
+        The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``.
+    simulate
+        True uses the built-in simulator. ``KLING_WIDGET_SIMULATE=1`` in the environment does so wherever no key is
+        passed as an argument.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | ApiKey | None = None,
+        base_url: str | None = None,
+        workspace: str | os.PathLike[str] | None = None,
+        simulate: bool = False,
+    ) -> None:
+        self.simulated = simulate or (api_key is None and simulation_forced())
+        self.workspace = Workspace(workspace)
+        self.base_url = (base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL).rstrip("/")
+        self._api_key = ApiKey(api_key) if api_key is not None else None
+        self._generations: dict[str, Generation] = {}
+        self._lock = threading.Lock()
+        self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
+
+    def __repr__(self) -> str:
+        return f"Studio({self.provider}, {str(self.workspace.path)!r})"
+
+    @property
+    def provider(self) -> str:
+        """Who makes the videos: the API's base URL, or ``simulator``."""
+        return "simulator" if self.simulated else self.base_url
+
+    @cached_property
+    def _simulator(self) -> Simulator:
+        from .simulator import Simulator, SimulatorSettings
+
+        return Simulator(SimulatorSettings(state_dir=self.workspace.simulator_state))
+
+    @property
+    def time_factor(self) -> float:
+        """How much faster than the vendor this provider is known to run; 1 for the vendor."""
+        return float(self._simulator.settings.time_factor) if self.simulated else 1.0
+
+    @cached_property
+    def client(self) -> Client:
+        """The HTTP client, for use on the background loop.
+
+        Raises
+        ------
+        MissingKeyError
+            No key anywhere.
+        """
+        if self.simulated:
+            return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport())
+        return Client(require_key(self._api_key), self.base_url)
+
+    def use_key(self, api_key: ApiKey) -> None:
+        """Use this key from now on."""
+        if self._api_key is None or self._api_key.reveal() != api_key.reveal():
+            self._api_key = api_key
+            self.__dict__.pop("client", None)  # the next call makes one with the new key
+
+    # Submitting
+
+    def submit(
+        self,
+        image: Any,
+        prompt: str,
+        *,
+        tail_image: Any = None,
+        take: Take = 1,
+        send_anyway: bool = False,
+        **fields: Any,
+    ) -> Generation:
+        """Ask for a video; returns at once. The same request and take is never submitted twice.
+
+        Parameters
+        ----------
+        image
+            First frame: anything :meth:`kling_widget.SourceImage.load` takes.
+        prompt
+            Scene, subject or action.
+        tail_image
+            Last frame.
+        take
+            Which of several videos of the same request; ``"new"`` always makes another.
+        send_anyway
+            Send also what the model will probably not take.
+        **fields
+            The other fields of :class:`~kling_widget.ImageToVideoRequest`.
+
+        Raises
+        ------
+        KlingError
+            Nothing was submitted; see :mod:`kling_widget.errors`.
+        """
+        self.client  # noqa: B018 -- a missing key is said before anything else
+        prepared = prepare(self.workspace, image, prompt, tail_image=tail_image, send_anyway=send_anyway, **fields)
+        return self.admit(prepared, take)
+
+    def admit(self, prepared: Prepared, take: Take = 1) -> Generation:
+        """Write the ledger's row and start; or return the generation that is there already."""
+        if take != "new" and (isinstance(take, bool) or not isinstance(take, int) or take < 1):
+            raise InvalidRequestError(f'take must be 1, 2, 3 … or "new", not {take!r}.')
+        row = Row(
+            client_request_id=new_client_request_id(),
+            provider=self.provider,
+            request_hash=prepared.request.content_hash(),
+            take=1 if take == "new" else take,
+            request=prepared.request.body(),
+            pictures={name: facts_of(picture) for name, picture in prepared.pictures.items()},
+            time_factor=self.time_factor if self.simulated else None,
+        )
+        row, ours = self.workspace.ledger.admit(row, new_take=take == "new")
+        generation = self._generation(row, fresh=ours)
+        if generation.video is None:
+            generation.watch()
+        return generation
+
+    def again(self, generation: Generation) -> Generation:
+        """Submit an earlier request once more, as a new take. It may be paid twice if the first one was accepted."""
+        row = generation.row.with_(
+            client_request_id=new_client_request_id(), status="submitting", created=Row("", "", "").created,
+            generation_id=None, accepted=None, completed=None, saved=None, vendor_status=None, video_url=None,
+            video_file=None, error_name=None, error_message=None, credits=None, usd=None,
+        )  # fmt: skip
+        row, _ = self.workspace.ledger.admit(row, new_take=True)
+        fresh = self._generation(row, fresh=True)
+        fresh.watch()
+        return fresh
+
+    # Finding again
+
+    def generations(self) -> list[Generation]:
+        """Everything ever submitted here, newest first."""
+        return [self._generation(row) for row in self.workspace.ledger.rows() if row.provider == self.provider]
+
+    def take_up(self) -> list[Generation]:
+        """Go on with everything under way, without asking and without paying; oldest first."""
+        rows = [row for row in self.workspace.ledger.unfinished() if row.provider == self.provider]
+        generations = [self._generation(row) for row in rows]
+        for generation in generations:
+            generation.watch()
+        return generations
+
+    def resume(self, generation_id: str) -> Generation:
+        """Go on with a generation by the vendor's id (or our key), also one made elsewhere. Costs nothing.
+
+        Raises
+        ------
+        MissingKeyError
+            No key anywhere.
+        """
+        self.client  # noqa: B018 -- a missing key is said before anything else
+        ledger = self.workspace.ledger
+        row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
+        if row is None:
+            check_generation_id(generation_id)
+            stranger = Row(
+                client_request_id=new_client_request_id(),
+                provider=self.provider,
+                request_hash=f"resumed:{generation_id}"[:64],
+                status="queued",
+                generation_id=generation_id,
+            )
+            row, _ = ledger.admit(stranger)
+        generation = self._generation(row)
+        if generation.video is None:
+            generation.watch()
+        return generation
+
+    def _generation(self, row: Row, *, fresh: bool = False) -> Generation:
+        with self._lock:
+            known = self._generations.get(row.client_request_id)
+            if known is None:
+                known = self._generations[row.client_request_id] = Generation(self, row, fresh=fresh)
+                if row.saved is not None and row.video_file and self.video_target(row).exists():
+                    known.finish(self.video_of(row))
+            return known
+
+    # What a generation needs
+
+    def reread(self, row: Row) -> Row:
+        """The row as the ledger has it now."""
+        return self.workspace.ledger.get(row.client_request_id) or row
+
+    def expectation(self, row: Row) -> polling.Expectation:
+        """How long it should take, from what this workspace has seen."""
+        duration = row.request.get("duration")
+        known = self.workspace.ledger.durations(row.provider, duration)
+        return polling.expect(duration, known, row.time_factor or self.time_factor)
+
+    def estimate(self, duration: int | None) -> str:
+        """What the next one costs and takes, in a few words."""
+        known = self.workspace.ledger.durations(self.provider, duration) if self.has_ledger else []
+        median = polling.expect(duration, known, self.time_factor).median
+        takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
+        return f"free · {takes}" if self.simulated else f"ready in {takes}"
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether anything was ever submitted here; looking must not make the folder."""
+        return (self.workspace.path / "ledger.sqlite").exists()
+
+    def picture(self, sha256: str) -> bytes:
+        """A picture kept in the workspace.
+
+        Raises
+        ------
+        ImageError
+            It is no longer there.
+        """
+        path = self.workspace.find_image(sha256)
+        if path is None:
+            raise ImageError("A picture of this request is no longer in the workspace.", hint="Choose it again.")
+        return path.read_bytes()
+
+    def wire_request(self, row: Row) -> ImageToVideoRequest:
+        """The request with its pictures put in; read only when its turn to be sent has come."""
+
+        def resolve(reference: str) -> str:
+            data = self.picture(reference.removeprefix("sha256:"))
+            media_type = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+            return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+        return ImageToVideoRequest(**row.request).filled(resolve)
+
+    def video_target(self, row: Row) -> Path:
+        """Where its video goes."""
+        return self.workspace.video_path(row.video_file or self.workspace.name_video(row))
+
+    def video_of(self, row: Row) -> Video:
+        """The saved video with what it was made from, which is also written beside it."""
+        path = self.video_target(row)
+        video = Video(path, url=row.video_url, metadata=row.metadata())
+        if not path.with_suffix(".json").exists():
+            self.workspace.keep_metadata(path, row.metadata())
+        return video
+
+
+def simulation_forced() -> bool:
+    """Whether ``KLING_WIDGET_SIMULATE`` keeps everything on the simulator (`make demo` does)."""
+    return os.environ.get("KLING_WIDGET_SIMULATE", "").strip().lower() in {"1", "true", "yes"}
+
+
+def has_key(api_key: str | ApiKey | None = None) -> bool:
+    """Whether a key is to be had."""
+    return find_key(api_key) is not None
+
+
+def check_generation_id(generation_id: object) -> None:
+    """Raise `InvalidRequestError` unless it can be a vendor's id."""
+    if not isinstance(generation_id, str) or not 0 < len(generation_id) <= 256 or not generation_id.isprintable():
+        raise InvalidRequestError(f"A generation id is text of 1 to 256 characters, not {generation_id!r}.")
+
+
+_studios: dict[tuple[Path, str], Studio] = {}
+_studios_lock = threading.Lock()
+
+
+def studio_for(
+    *,
+    api_key: str | ApiKey | None = None,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+) -> Studio:
+    """The studio of a workspace and provider: one in a process, so that nothing is watched twice.
+
+    Parameters as of :class:`Studio`. A key given later replaces the one before.
+    """
+    if api_key is not None:
+        api_key = ApiKey(api_key)
+    fresh = Studio(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    with _studios_lock:
+        studio = _studios.setdefault((fresh.workspace.path, fresh.provider), fresh)
+    if api_key is not None and studio is not fresh:
+        studio.use_key(api_key)
+    return studio

@@ -1,0 +1,95 @@
+"""Pictures that arrive from the browser in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+LARGEST_UPLOAD = 200 * 1024 * 1024  # bytes; a scan as TIFF can be large, a mistaken video file is larger
+LARGEST_CHUNK = 512 * 1024  # bytes; one comm message over 10 MB closes the websocket, Colab drops 1 MB and more
+
+
+@dataclass
+class Upload:
+    """One file on its way from the browser.
+
+    Parameters
+    ----------
+    slot
+        ``first_frame`` or ``last_frame``.
+    name
+        File name as the browser gives it.
+    size
+        Bytes of the whole file.
+    """
+
+    slot: str
+    name: str
+    size: int
+    _data: bytearray = field(init=False, repr=False)
+    _have: dict[int, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size <= LARGEST_UPLOAD:
+            raise ValueError(f"a picture of {self.size} bytes is not taken; the most is {LARGEST_UPLOAD}")
+        self._data = bytearray(self.size)
+
+    def add(self, offset: int, chunk: bytes | memoryview, sha256: str | None) -> bool:
+        """Put a chunk in its place; the same chunk again changes nothing. False: damaged, send it again."""
+        length = len(chunk)
+        if not 0 < length <= LARGEST_CHUNK or offset < 0 or offset + length > self.size:
+            return False
+        if sha256 is not None and hashlib.sha256(chunk).hexdigest() != sha256:
+            return False
+        self._data[offset : offset + length] = chunk
+        self._have[offset] = length
+        return True
+
+    @property
+    def received(self) -> int:
+        """Bytes that are in."""
+        return sum(self._have.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether the chunks cover the whole file."""
+        end = 0
+        for offset in sorted(self._have):
+            if offset > end:
+                return False
+            end = max(end, offset + self._have[offset])
+        return end == self.size
+
+    def take(self) -> bytes:
+        """The whole file."""
+        return bytes(self._data)
+
+
+class Uploads:
+    """The uploads of one widget: a new one for a slot replaces the one before."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Upload] = {}
+
+    def get(self, name: str, slot: str, file_name: str, size: int) -> Upload:
+        """The upload of that name, begun if it is new.
+
+        Raises
+        ------
+        ValueError
+            The file is empty or too large.
+        """
+        known = self._by_name.get(name)
+        if known is None:
+            known = Upload(slot, file_name, size)
+            self._by_name = {key: upload for key, upload in self._by_name.items() if upload.slot != slot}
+            self._by_name[name] = known
+        return known
+
+    def forget(self, name: str) -> None:
+        """Drop an upload."""
+        self._by_name.pop(name, None)
+
+    def clear(self) -> None:
+        """Drop all of them."""
+        self._by_name.clear()

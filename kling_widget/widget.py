@@ -1,0 +1,280 @@
+"""``KlingWidget``: traits and messages, no logic of its own (the table is in ``docs/architecture.md``).
+
+Front-end messages may arrive on the main thread or on a subshell's: handlers acknowledge, hand over to the background
+loop and return. All state but the four form fields is written on that one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from . import background
+from .credentials import ApiKey
+from .entries import entry_of, frame_of, problem_of
+from .errors import ImageError, KlingError
+from .generation import Generation
+from .images import SourceImage
+from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
+from .progress import CellOutput
+from .request import check_cfg_scale, check_duration
+from .studio import Studio, Take, has_key, studio_for
+from .uploads import Uploads
+
+STATIC = Path(__file__).parent / "static"
+REFRESH = 0.25  # seconds; at most four updates of the list a second
+RECENT = 6  # finished generations shown when the widget opens; kw.generations() has them all
+
+
+class KlingWidget(MessageHandlers, anywidget.AnyWidget):
+    """Turn an image into a video by mouse and keyboard.
+
+    Without a key it opens on the built-in simulator, free of charge, with a banner that says so.
+    Showing it submits nothing. Closing it ends only the display: generations go on.
+
+    Parameters
+    ----------
+    image
+        First frame, in any form :class:`SourceImage` takes.
+    prompt, negative_prompt, duration, cfg_scale
+        What the form starts with; `duration` is 5 or 10 seconds, `cfg_scale` 0 to 1.
+    tail_image
+        Last frame.
+    api_key, base_url, workspace, simulate
+        Settings; see :class:`Studio`. `simulate` None means: only where there is no key.
+
+    Attributes
+    ----------
+    prompt, negative_prompt, duration, cfg_scale
+        The form; observe or link them like any ipywidget's.
+    generations : tuple of Generation
+        What the list shows, newest first; observable.
+
+    Raises
+    ------
+    ImageError
+        A given picture can't be used.
+    InvalidRequestError
+        A given value breaks its rule.
+
+    Examples
+    --------
+    >>> KlingWidget(image="cat.png", prompt="slow dolly in")  # doctest: +SKIP
+    """
+
+    _esm = STATIC / "widget.js"
+    _css = STATIC / "widget.css"
+
+    prompt = traitlets.Unicode("").tag(sync=True)
+    negative_prompt = traitlets.Unicode("").tag(sync=True)
+    duration = traitlets.Int(5).tag(sync=True)
+    cfg_scale = traitlets.Float(0.5).tag(sync=True)
+    first_frame = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    last_frame = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    entries: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    problems: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    simulated = traitlets.Bool(True).tag(sync=True)
+    estimate = traitlets.Unicode("").tag(sync=True)
+
+    generations = traitlets.Tuple()
+
+    def __init__(
+        self,
+        image: Any = None,
+        prompt: str = "",
+        *,
+        tail_image: Any = None,
+        negative_prompt: str = "",
+        duration: int = 5,
+        cfg_scale: float = 0.5,
+        api_key: str | ApiKey | None = None,
+        base_url: str | None = None,
+        workspace: str | os.PathLike[str] | None = None,
+        simulate: bool | None = None,
+    ) -> None:
+        if api_key is not None:
+            api_key = ApiKey(api_key)
+        self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
+        self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace}
+        self._uploads = Uploads()
+        self._outputs: list[CellOutput] = []
+        self._stop_listening: dict[str, Callable[[], None]] = {}
+        self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
+        self._last_press = float("-inf")
+        self._refreshing = False
+        super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
+        on_simulator = not has_key(api_key) if simulate is None else simulate
+        self._use_studio(studio_for(api_key=api_key, simulate=on_simulator, **self._settings))
+        for slot, source in zip(SLOTS, (image, tail_image), strict=True):
+            if source is not None:
+                self._fill(slot, SourceImage.load(source))
+        self.on_msg(self._receive)
+        background.go(self._take_up())
+
+    # For Python
+
+    @property
+    def image(self) -> SourceImage | None:
+        """The first frame; set it to anything a person calls an image, or None."""
+        return self._pictures["first_frame"]
+
+    @image.setter
+    def image(self, source: Any) -> None:
+        self._fill("first_frame", None if source is None else SourceImage.load(source))
+
+    @property
+    def tail_image(self) -> SourceImage | None:
+        """The last frame, in the same way."""
+        return self._pictures["last_frame"]
+
+    @tail_image.setter
+    def tail_image(self, source: Any) -> None:
+        self._fill("last_frame", None if source is None else SourceImage.load(source))
+
+    def generate(self, take: Take = "new", *, send_anyway: bool = False) -> Generation:
+        """Do what the button does: submit what the form holds. Returns at once.
+
+        Raises
+        ------
+        KlingError
+            Nothing was submitted; the form shows the same sentence.
+        """
+        form = {name: getattr(self, name) for name in ("prompt", "negative_prompt", "duration", "cfg_scale")}
+        try:
+            generation = self._submit(form, send_anyway, take)
+        except KlingError as error:
+            background.call(self._show_problem, error)
+            raise
+        background.call(self._follow, generation)
+        return generation
+
+    def close(self) -> None:
+        """Close the front end and stop listening. Generations go on."""
+        for stop_listening in self._stop_listening.values():
+            stop_listening()
+        self._stop_listening.clear()
+        self._uploads.clear()
+        self._outputs.clear()
+        self.on_msg(self._receive, remove=True)
+        super().close()
+
+    def _ipython_display_(self) -> None:
+        """Show the widget, and below it, in the same cell's output, the videos as they come."""
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_()
+        if bundle is None:
+            return
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, metadata=metadata, raw=True)
+        self._outputs.append(CellOutput(videos_only=True))
+
+    @traitlets.validate("duration")
+    def _valid_duration(self, proposal: Any) -> Any:
+        check_duration(proposal["value"])
+        return proposal["value"]
+
+    @traitlets.validate("cfg_scale")
+    def _valid_cfg_scale(self, proposal: Any) -> Any:
+        check_cfg_scale(proposal["value"])
+        return proposal["value"]
+
+    @traitlets.observe("duration")
+    def _duration_changed(self, _change: Any) -> None:
+        background.go(self._refresh_estimate())
+
+    # Messages
+
+    def _receive(self, _widget: Any, content: Any, buffers: list[memoryview]) -> None:
+        """Acknowledge, hand over, return."""
+        if not isinstance(content, dict) or content.get("type") not in MESSAGES_IN:
+            return
+        self.send({"type": "ack", "re": content.get("id")})
+        handler: Callable[[Message, list[memoryview]], Coroutine[Any, Any, None]]
+        handler = getattr(self, f"_on_{content['type']}")
+        background.go(handler(content, buffers))
+
+    # On the background loop
+
+    def _submit(self, form: Message, anyway: bool, take: Take) -> Generation:
+        given = {name: form.get(name) for name in ("duration", "cfg_scale")}
+        return self._studio.submit(
+            self._pictures["first_frame"],
+            form.get("prompt", ""),
+            tail_image=self._pictures["last_frame"],
+            negative_prompt=form.get("negative_prompt") or None,
+            take=take,
+            send_anyway=anyway,
+            **given,
+        )
+
+    async def _load(self, slot: str, source: Any, name: str | None) -> None:
+        """Read a picture beside the loop; the newest choice for a slot wins, a bad one leaves the old one there."""
+        self._changes[slot] = turn = self._changes[slot] + 1
+        self._drop_problem(slot)
+        try:
+            picture = await background.in_thread(SourceImage.load, source, name=name)
+        except ImageError as error:
+            error.field = SLOT_FIELDS[slot]
+            self._show_problem(error)
+        else:
+            if self._changes[slot] == turn:
+                self._fill(slot, picture)
+
+    def _fill(self, slot: str, picture: SourceImage | None) -> None:
+        self._changes[slot] += 1
+        self._pictures[slot] = picture
+        setattr(self, slot, frame_of(picture))
+
+    def _use_studio(self, studio: Studio) -> None:
+        self._studio = studio
+        self.simulated = studio.simulated
+        background.go(self._refresh_estimate())
+
+    async def _take_up(self) -> None:
+        """Show what is under way in the workspace, and go on with it; and the latest videos."""
+        if not self._studio.has_ledger:
+            return
+        recent = await background.in_thread(lambda: self._studio.generations()[:RECENT])
+        under_way = await background.in_thread(self._studio.take_up)
+        shown = {generation.key: generation for generation in [*recent, *under_way]}
+        for generation in sorted(shown.values(), key=lambda each: each.row.created):
+            self._follow(generation, in_output=generation in under_way)
+
+    def _follow(self, generation: Generation, *, in_output: bool = True) -> None:
+        if generation.key not in self._stop_listening:
+            self.generations = (generation, *self.generations)
+            self._stop_listening[generation.key] = generation.on_change(
+                lambda each: self._generation_changed(each, in_output)
+            )
+        self._generation_changed(generation, in_output)
+
+    def _generation_changed(self, generation: Generation, in_output: bool) -> None:
+        if generation.video is not None and in_output:
+            for output in self._outputs:
+                output.update(generation)
+        if not self._refreshing:
+            self._refreshing = True
+            background.go(self._refresh())
+
+    async def _refresh(self) -> None:
+        await asyncio.sleep(REFRESH)
+        self._refreshing = False
+        self.entries = [entry_of(generation) for generation in self.generations]
+        await self._refresh_estimate()
+
+    async def _refresh_estimate(self) -> None:
+        self.estimate = await background.in_thread(self._studio.estimate, self.duration)
+
+    def _show_problem(self, error: KlingError) -> None:
+        problem = problem_of(error)
+        self.problems = [*(each for each in self.problems if each["field"] != problem["field"]), problem]
+
+    def _drop_problem(self, field: str) -> None:
+        self.problems = [each for each in self.problems if each["field"] != field]

@@ -1,0 +1,122 @@
+"""The folder a person sees: ``ledger.sqlite``, ``images/<sha256>.*``, ``videos/*.mp4``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import unicodedata
+import uuid
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import KlingError
+
+if TYPE_CHECKING:
+    from .ledger import Ledger, Row
+
+DEFAULT = "kling_videos"  # relative to the notebook's folder: Jupyter serves only what lies under its root
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_SUFFIXES = (".jpg", ".png")
+
+
+class Workspace:
+    """The folder that keeps videos, pictures and the ledger.
+
+    Parameters
+    ----------
+    path
+        The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``. It is made when first written to.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE") or DEFAULT
+        self.path = Path(chosen).expanduser().resolve()
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.path)!r})"
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of this folder.
+
+        Raises
+        ------
+        KlingError
+            The folder can't be written to.
+        """
+        import sqlalchemy.exc
+
+        from .ledger import Ledger
+
+        try:
+            return Ledger(self.path / "ledger.sqlite")
+        except (OSError, sqlalchemy.exc.OperationalError) as error:
+            raise KlingError(
+                f"The workspace {self.path} cannot be used: {error.__cause__ or error}.",
+                hint="Nothing was submitted. Choose another folder with workspace=… or KLING_WIDGET_WORKSPACE.",
+            ) from error
+
+    @property
+    def simulator_state(self) -> Path:
+        """Where the built-in simulator keeps what it was asked for, so that a kernel restart loses nothing."""
+        return self.path / ".simulator"
+
+    def keep_image(self, sha256: str, suffix: str, data: bytes) -> Path:
+        """Keep a picture as it is sent, once, under its source's SHA-256."""
+        target = self.path / "images" / f"{_checked_sha256(sha256)}{suffix}"
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(f".{uuid.uuid4().hex}.part")
+            partial.write_bytes(data)
+            os.replace(partial, target)
+        return target
+
+    def find_image(self, sha256: str) -> Path | None:
+        """A picture kept earlier."""
+        stem = self.path / "images" / _checked_sha256(sha256)
+        return next((path for suffix in _SUFFIXES if (path := stem.with_suffix(suffix)).is_file()), None)
+
+    def name_video(self, row: Row) -> str:
+        """A file name a person can read: day, first frame, prompt, take. Never one that is taken."""
+        day = datetime.fromtimestamp(row.created).astimezone().strftime("%Y-%m-%d")
+        frame = _slug(Path((row.pictures.get("image_url") or {}).get("name", "")).stem, 24)
+        words = [day, frame, _slug(row.request.get("prompt", ""), 48), f"take{row.take}" if row.take > 1 else ""]
+        stem = "-".join(word for word in words if word)
+        return f"{stem}-{row.client_request_id[-8:]}.mp4"
+
+    def video_path(self, name: str) -> Path:
+        """Where a video of that name lies.
+
+        Raises
+        ------
+        ValueError
+            The name leads out of the folder (it comes from the ledger, which anybody may have edited).
+        """
+        if name != os.path.basename(name) or name in {"", ".", ".."} or "\\" in name:
+            raise ValueError(f"not a file name: {name!r}")
+        return self.path / "videos" / name
+
+    def keep_metadata(self, video: Path, metadata: dict[str, Any]) -> None:
+        """Write what a video was made from beside it."""
+        target = video.with_suffix(".json")
+        partial = target.with_name(target.name + ".part")
+        partial.write_text(json.dumps(metadata, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(partial, target)
+
+
+def _slug(text: str, longest: int) -> str:
+    """A few plain words of a text, for a file name."""
+    plain = unicodedata.normalize("NFKD", text[:200]).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    if len(words) <= longest:
+        return words
+    return words[:longest].rsplit("-", 1)[0] if "-" in words[:longest] else words[:longest]
+
+
+def _checked_sha256(sha256: str) -> str:
+    if not _SHA256.match(sha256):
+        raise ValueError(f"not a SHA-256: {sha256!r}")
+    return sha256
