@@ -1,0 +1,116 @@
+"""A `Video` as a piece of an HTML page.
+
+Only tags and attributes that JupyterLab's sanitizer lets through for notebooks that are not trusted
+(`packages/apputils/src/sanitizer.ts`), or that are not missed where it drops them: `playsinline`, `aria-label`, colours
+by variable. Everything that came from people or the vendor is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import media
+from .errors import DownloadError
+from .notebook_files import notebook_relative
+from .picture_codec import small_picture
+from .picture_files import human_size
+
+if TYPE_CHECKING:
+    from .video import Video
+
+_SHOWN = (640, 480)  # pixels; ours: a clip takes no more of the page than this, upright ones included
+_POSTER_BYTES = 13_000  # ours: with `_FALLBACK_BYTES`, as Base64, some 25 KB in the notebook for each clip
+_FALLBACK_BYTES = 6_000
+_FALLBACK_EDGE = 320  # pixels
+_PROMPT_SHOWN = 400  # characters of a prompt in a caption; the whole of it is in `metadata`
+_CAPTION = "margin-top:4px;font-size:90%;color:var(--jp-ui-font-color2, #757575)"
+
+
+def figure(video: Video, host: str) -> str:
+    """The clip with its caption: a player, or its poster and a sentence, never a blank."""
+    source, note = _source(video, host)
+    pictures = video.small_pictures
+    alt = escape(prompt(video)[:120] or "A frame of the video")
+    shown = f'<img src="{pictures[1]}" alt="{alt}" width="{_FALLBACK_EDGE}">' if pictures else ""
+    if source:
+        poster = f' poster="{pictures[0]}"' if pictures else ""
+        shown = (
+            f'<video controls loop muted playsinline preload="metadata" width="{_width(video)}"{poster}'
+            f' style="max-width:100%;height:auto" aria-label="{alt}" src="{source}">{shown}</video>'
+        )
+    facts = escape(settings(video))
+    lines = [escape(prompt(video)), f"<small>{facts}</small>" if facts else "", note]
+    caption = "<br>".join(line for line in lines if line)
+    return f'<figure style="margin:0">{shown}<figcaption style="{_CAPTION}">{caption}</figcaption></figure>'
+
+
+def prompt(video: Video) -> str:
+    """The prompt in one line, cut where it is very long; not escaped."""
+    text = " ".join(str(video.metadata.get("prompt") or "").split())
+    return text if len(text) <= _PROMPT_SHOWN else f"{text[:_PROMPT_SHOWN].rstrip()}…"
+
+
+def settings(video: Video) -> str:
+    """``5 s · CFG 0.5 · take 2 · 1920 × 1080 · simulated``, as far as it is known; not escaped."""
+    given = video.metadata
+    size, seconds = "", given.get("duration")
+    with contextlib.suppress(DownloadError):  # then what was asked for is all that is known
+        size, seconds = f"{video.width} × {video.height}", seconds or round(video.duration, 1)
+    scale, take = given.get("cfg_scale"), given.get("take")
+    parts = [
+        f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
+        f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
+        f"take {take}" if take is not None else "",
+        size,
+        "simulated" if given.get("simulated") else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def shown_path(path: Path) -> str:
+    """Relative to the working folder where it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def data_uris(video: Video) -> tuple[str, str] | None:
+    """Poster (WebP: sharper in as few bytes) and what readers see that know no video tag (JPEG)."""
+    try:
+        frame = video.first_frame
+    except DownloadError:
+        if video.first_frame_source is None or video.first_frame_source.data is None:
+            return None
+        frame = video.first_frame_source.pil()
+    poster = small_picture(frame, media.POSTER_EDGE, _POSTER_BYTES, "WEBP")
+    fallback = small_picture(frame, _FALLBACK_EDGE, _FALLBACK_BYTES, "JPEG")
+    return f"data:image/webp;base64,{_base64(poster)}", f"data:image/jpeg;base64,{_base64(fallback)}"
+
+
+def _source(video: Video, host: str) -> tuple[str, str]:
+    """What goes into ``src``, and a line to say where there is nothing to play."""
+    where = f"<code>{escape(shown_path(video.path))}</code>"
+    try:
+        size = video.size
+        relative = notebook_relative(video.path) if host == "jupyter" else None
+        if relative is not None:
+            return escape(relative), ""
+        if size > video.embed_limit:
+            return "", f"Too large to be embedded in this page ({human_size(size)}). It is saved as {where}."
+        return f"data:video/mp4;base64,{_base64(video.bytes())}", ""
+    except DownloadError:
+        return "", f"The file {where} is not there any more."
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _width(video: Video) -> int:
+    try:
+        return max(1, round(min(_SHOWN[0], _SHOWN[1] * video.width / video.height)))
+    except (DownloadError, ZeroDivisionError):
+        return _SHOWN[0]

@@ -1,0 +1,43 @@
+"""Clips made on the spot, whose every frame says which one it is."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def grey_of(index: int) -> int:
+    """The grey that frame `index` is filled with."""
+    return 40 + index * 2 % 200
+
+
+def make_clip(
+    path: Path,
+    *,
+    frames: int = 50,
+    fps: int = 25,
+    size: tuple[int, int] = (320, 180),
+    gop: int = 250,
+    noise: bool = False,
+    **context: object,
+) -> Path:
+    """An H.264 MP4; frame n is filled with `grey_of(n)`, or with noise."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "ultrafast", "bf": "2"})
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.gop_size = gop
+        stream.codec_context.time_base = Fraction(1, fps)
+        for name, value in context.items():
+            setattr(stream.codec_context, name, value)
+        for index in range(frames):
+            pixels = np.full((size[1], size[0], 3), grey_of(index), np.uint8)
+            if noise:
+                pixels = random.integers(0, 256, pixels.shape, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    return path
