@@ -1,0 +1,70 @@
+"""The storage behind the video urls: signed, expiring, with Range. No API key needed, as at the vendor's."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+from typing import TYPE_CHECKING
+
+from kling_widget.simulator.answers import storage_error
+from kling_widget.simulator.store import Store, file_key
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from kling_widget.simulator.settings import SimulatorSettings
+
+PREFIX = "/files/"
+
+
+def _signature(settings: SimulatorSettings, path: str, expires: str) -> str:
+    secret = hashlib.sha256(f"kling simulator {settings.seed}".encode()).digest()
+    return hmac.new(secret, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def video_url(settings: SimulatorSettings, base_url: str, generation_id: str, now: float) -> str:
+    """A signed url that is good for ``settings.url_lifetime`` seconds from `now` (Unix seconds)."""
+    path = f"{PREFIX}{file_key(generation_id)}.mp4"
+    expires = f"{now + settings.url_lifetime:.3f}"
+    return f"{base_url.rstrip('/')}{path}?expires={expires}&signature={_signature(settings, path, expires)}"
+
+
+async def download(request: Request, settings: SimulatorSettings, store: Store, now: float) -> Response:
+    """Answer the request for a video.
+
+    Parameters
+    ----------
+    request
+        GET or HEAD, perhaps with Range.
+    settings
+        The key of the signatures.
+    store
+        Where the videos are.
+    now
+        Unix seconds.
+    """
+    from starlette.responses import FileResponse
+
+    expires = request.query_params.get("expires", "")
+    signature = request.query_params.get("signature", "")
+    if not re.fullmatch(r"\d{1,12}(\.\d{1,6})?", expires) or not hmac.compare_digest(
+        signature.encode(), _signature(settings, request.url.path, expires).encode()
+    ):
+        return storage_error("SignatureDoesNotMatch", "The request signature we calculated does not match.")
+    if now >= float(expires):
+        return expired()
+    task = store.find(request.path_params["key"])
+    if task is None or task.phase(now) != "completed":
+        return storage_error("NoSuchKey", "The specified key does not exist.", 404)
+    # Shielded: whoever gives up waiting must not cancel the render that others wait for.
+    path = await asyncio.shield(asyncio.wrap_future(store.video(task)))
+    # Named for what it is made from, so the name serves as the entity tag; dates would differ from run to run.
+    return FileResponse(path, media_type="video/mp4", headers={"etag": f'"{path.stem}"'})
+
+
+def expired() -> Response:
+    """The storage's answer to a url that was good once."""
+    return storage_error("AccessDenied", "Request has expired")
