@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import picture_codec
 from .errors import ImageError
 from .picture_files import broken, open_picture, pixels
+from .picture_pixels import to_srgb
 from .picture_sources import FileBytes, WebAddress, read_source
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class SourceImage:
         """
         image = self._open()
         image.draft("RGB", (edge, edge))  # lets JPEG decode at an eighth of the size
-        return picture_codec.small_jpeg(image, edge)
+        image.thumbnail((edge, edge))
+        return picture_codec.small_jpeg(to_srgb(image, []), edge)
 
     def _open(self) -> Image.Image:
         if self.data is None:

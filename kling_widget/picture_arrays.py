@@ -67,7 +67,7 @@ def _channels_last(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return array
     if array.shape[2] in (3, 4):
         raise ImageError(
-            f"A tensor of shape {array.shape} is ambiguous: channels first or channels last?",
+            f"A tensor of shape {array.shape} can be read in two ways, channels first or last.",
             hint="Give a NumPy array with the channels last.",
         )
     moved: np.ndarray[Any, Any] = array.transpose(1, 2, 0)

@@ -49,7 +49,7 @@ def plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Imag
     if image.mode in ("P", "PA", "1") and not image.has_transparency_data:
         changes.append("Expanded from a palette to full colour" if image.mode != "1" else "Expanded from 1 bit to grey")
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    colours = _to_srgb(image, changes)
+    colours = to_srgb(image, changes)
     if alpha is None or alpha.getextrema() == (255, 255):
         return colours, False
     changes.append(f"Transparent parts filled with {background}")
@@ -91,7 +91,7 @@ def _to_8_bit(image: Image.Image, changes: list[str]) -> Image.Image:
     return numbers.point(lambda value: value * scale + (0.5 - low * scale)).convert("L")
 
 
-def _to_srgb(image: Image.Image, changes: list[str]) -> Image.Image:
+def to_srgb(image: Image.Image, changes: list[str]) -> Image.Image:
     """RGB in sRGB, or grey; the profile, once used, is left out."""
     from PIL import ImageCms
 
