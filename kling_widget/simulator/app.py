@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 # A page in a browser on this machine must not reach the simulator under a name of its own (DNS rebinding).
 HOSTS = ["127.0.0.1", "localhost", "simulator.invalid"]
+TIME_FACTOR_HEADER = "x-simulator-time-factor"  # ours, not the vendor's: tells a client what to expect
 FAILURE = {"name": "ContentFilterError", "message": "The prompt was rejected by the content filter"}
 PICTURE_FIELDS = ("image_url", "tail_image_url", "static_mask")
 
@@ -58,6 +60,7 @@ class Endpoints:
         self.simulator = simulator
         self.settings = simulator.settings
         self.store = simulator.store
+        self._accepting = threading.Lock()  # two submissions must not both take the last credit
 
     async def refuse(self, request: Request, problem: Exception) -> Response:
         """Turn an exception into the vendor's error body."""
@@ -85,7 +88,7 @@ class Endpoints:
             del shown["id"]
         if self.settings.id_in == "generation_id":
             shown, headers = {"generation_id": task.id, **shown}, {}
-        return answers.answer(request, self.settings.submit_status, shown, headers)
+        return self._answer(request, self.settings.submit_status, shown, headers)
 
     async def retrieve(self, request: Request) -> Response:
         """``GET``: the task as it is now."""
@@ -99,7 +102,7 @@ class Endpoints:
         headers = {"x-inference-id": task.id}
         if task.phase(self.simulator.clock()) == "completed":
             headers |= {"x-aimlapi-credits-used": str(task.credits), "x-aimlapi-usd-spent": f"{task.usd:g}"}
-        return answers.answer(request, 200, self._show(task, request, {"id": task.id}), headers)
+        return self._answer(request, 200, self._show(task, request, {"id": task.id}), headers)
 
     async def logs(self, request: Request) -> Response:
         """``GET /v2/logs``."""
@@ -127,6 +130,9 @@ class Endpoints:
         """The video itself."""
         return await files.download(request, self.settings, self.store, self.simulator.clock())
 
+    def _answer(self, request: Request, status: int, body: Any, headers: dict[str, str]) -> Response:
+        return answers.answer(request, status, body, {**headers, TIME_FACTOR_HEADER: f"{self.settings.time_factor:g}"})
+
     def _authorize(self, request: Request) -> None:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         good = self.settings.api_keys
@@ -146,13 +152,7 @@ class Endpoints:
 
     def _accept(self, body: dict[str, Any], pictures: dict[str, str], client_request_id: str | None) -> SimulatedTask:
         """Keep the task unless the account or the limits are against it."""
-        now, tasks = self.simulator.clock(), self.store.tasks()
-        price = self.settings.price_usd[body.get("duration", 5)] * CREDITS_PER_USD
-        if accounts.spoken_for(tasks) + price > self.settings.credits:
-            raise VendorError(403, "You have run out of credits. Please top up your balance")
-        limit = self.settings.concurrency_limit
-        if limit is not None and sum(now < task.ends for task in tasks) >= limit:
-            raise VendorError(429, f"Concurrency limit reached: {limit} unfinished generations")
+        now = self.simulator.clock()
 
         def make(number: int) -> SimulatedTask:
             return new_task(
@@ -165,7 +165,18 @@ class Endpoints:
                 client_request_id=client_request_id,
             )
 
-        return self.store.create(make)
+        with self._accepting:
+            self._check_account(body, now)
+            return self.store.create(make)
+
+    def _check_account(self, body: dict[str, Any], now: float) -> None:
+        tasks = self.store.tasks()
+        price = self.settings.price_usd[body.get("duration", 5)] * CREDITS_PER_USD
+        if accounts.spoken_for(tasks) + price > self.settings.credits:
+            raise VendorError(403, "You have run out of credits. Please top up your balance")
+        limit = self.settings.concurrency_limit
+        if limit is not None and sum(now < task.ends for task in tasks) >= limit:
+            raise VendorError(429, f"Concurrency limit reached: {limit} unfinished generations")
 
     def _show(self, task: SimulatedTask, request: Request, shown: dict[str, Any]) -> dict[str, Any]:
         """The task in the vendor's words, added to `shown`."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from kling_widget.simulator.files import PREFIX as FILES
 from kling_widget.simulator.misbehave import Exchange, break_connection, misbehave
-from kling_widget.simulator.store import file_key
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,7 +44,9 @@ class Gate:
             return
         request = Request(scope)
         where = place(request.method, request.url.path)
-        fault = self.simulator.faults.take(where, self._generation_id(request)) if where else None
+        fault = None
+        if where is not None and len(self.simulator.faults):
+            fault = self.simulator.faults.take(where, self._generation_id(request))
         if fault is not None and fault.kind == "drop_before":
             self._record(request, b"")
             await break_connection(scope, receive, reset=fault.reset)
@@ -65,8 +66,8 @@ class Gate:
 
     def _generation_id(self, request: Request) -> str | None:
         if request.url.path.startswith(FILES):
-            key = request.url.path[len(FILES) :].removesuffix(".mp4")
-            return next((task.id for task in self.simulator.tasks if file_key(task.id) == key), None)
+            task = self.simulator.store.find(request.url.path[len(FILES) :].removesuffix(".mp4"))
+            return task.id if task else None
         return request.query_params.get("generation_id")
 
 

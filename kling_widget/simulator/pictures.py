@@ -58,7 +58,14 @@ def check_picture(data: bytes) -> None:
             picture.load()
     except Image.DecompressionBombError as error:
         raise PictureError("Image is too large") from error
-    except (OSError, SyntaxError) as error:  # what Pillow raises for files that are damaged or no pictures
+    except PictureError:
+        raise
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+    ) as error:  # what Pillow raises for files that are damaged or no pictures
         raise PictureError("Image could not be decoded") from error
 
 

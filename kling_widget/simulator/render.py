@@ -50,7 +50,7 @@ def plan_move(prompt: str, seed: int) -> Move:
     }.items():
         if phrase in words:
             return move
-    digest = hashlib.sha256(f"{seed}:{prompt}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}:{prompt}".encode("utf-8", "surrogatepass")).digest()
     return Move((digest[0] / 255 - 0.5) * 1.4, (digest[1] / 255 - 0.5) * 0.8)
 
 

@@ -120,16 +120,19 @@ class Store:
     def _render(self, task: SimulatedTask, path: Path) -> Path:
         pictures = self._root / "pictures"
         partial = path.with_name(f"{path.stem}.{os.getpid()}.{threading.get_ident()}.partial")
-        render.render(
-            (pictures / task.first_frame).read_bytes(),
-            (pictures / task.last_frame).read_bytes() if task.last_frame else None,
-            partial,
-            seconds=task.duration,
-            move=render.plan_move(task.prompt, self._settings.seed),
-            long_edge=self._settings.long_edge,
-            fps=self._settings.fps,
-        )
-        partial.replace(path)
+        try:
+            render.render(
+                (pictures / task.first_frame).read_bytes(),
+                (pictures / task.last_frame).read_bytes() if task.last_frame else None,
+                partial,
+                seconds=task.duration,
+                move=render.plan_move(task.prompt, self._settings.seed),
+                long_edge=self._settings.long_edge,
+                fps=self._settings.fps,
+            )
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
         return path
 
     def _video_key(self, task: SimulatedTask) -> str:
