@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from . import picture_codec
 from .errors import ImageError
 from .picture_files import broken, open_picture, pixels
-from .picture_pixels import to_srgb
+from .picture_pixels import orientation, to_srgb
 from .picture_sources import FileBytes, WebAddress, read_source
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _pixel_hash(image: Image.Image) -> str:
         "palette": image.getpalette("RGB") if image.mode in ("P", "PA") else None,
         "transparency": image.info.get("transparency"),
         "profile": image.info.get("icc_profile"),
-        "orientation": image.getexif().get(0x0112, 1) if image.getexif() else None,
+        "orientation": orientation(image),
     }
     for key, value in extras.items():
         if value is not None and value != 1:
@@ -196,6 +196,8 @@ def _pixel_hash(image: Image.Image) -> str:
 
 
 def _check_colour(background: str) -> None:
+    if background == "white":
+        return  # a URL shall not cost the import of Pillow
     from PIL import ImageColor
 
     try:

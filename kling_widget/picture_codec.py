@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 10_000_000  # aimlapi.md §2: "file at most 10 MB"; the decimal reading satisfies the binary one too
 LOSSLESS_PIXELS = 3840 * 2160  # ours: up to a 4K frame PNG is quick and small enough; the model's output is 1080p
 _JPEG_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
-_JPEG_STEPS = ((95, 0), (90, 0), (85, 2))  # ours: (quality, chroma subsampling); 0 is 4:4:4, 2 is 4:2:0
+_JPEG_STEPS = ((95, 0), (90, 0), (90, 2), (85, 2))  # ours: (quality, chroma subsampling); 0 is 4:4:4, 2 is 4:2:0
 MAX_THUMBNAIL = 25_000  # bytes; ours: a preview travels as one small message and lives in saved notebooks
 _LOSSLESS = {"PNG", "GIF", "BMP", "TIFF"}
 _LABELS = {"WEBP": "WebP", "HEIF": "HEIC"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import os
 import re
 import stat
@@ -15,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from .errors import ImageError
-from .picture_files import human_size
+from .errors import DownloadError, ImageError
+from .picture_files import human_size, open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -67,7 +68,7 @@ def read_source(source: Any) -> Found:
         return FileBytes(bytes(source))
     if _is_a(source, "PIL.Image", "Image"):
         return ImageValue(source, Path(str(getattr(source, "filename", "") or "picture")).name)
-    if hasattr(source, "last_frame"):  # a Video, before paths: it is path-like too
+    if hasattr(type(source), "last_frame"):  # a Video, before paths: it is path-like too; asked of it, it would decode
         return _from_video(source)
     if isinstance(source, os.PathLike):
         return _from_path(os.fspath(source))
@@ -192,7 +193,10 @@ def _check_size(size: int, name: str) -> None:
 
 def _from_video(source: Any) -> ImageValue:
     """Known by its file, not by its decoded pixels: another FFmpeg may round them otherwise."""
-    frame = source.last_frame
+    try:
+        frame = source.last_frame
+    except DownloadError as error:
+        raise ImageError(error.message, hint=error.hint, generation_id=error.generation_id) from error
     path = getattr(source, "path", None)
     name, identity = "last frame", None
     if isinstance(path, os.PathLike) and os.path.isfile(path):
@@ -219,18 +223,12 @@ def _from_ipython(source: Any) -> Found:
 
 def _from_figure(figure: Any) -> ImageValue:
     """By its pixels, not by its file: that one carries matplotlib's version."""
-    import io
-
-    from PIL import Image
-
     stream = io.BytesIO()
     try:
         figure.savefig(stream, format="png")
     except (ValueError, RuntimeError, TypeError) as error:
         raise ImageError(f"The figure cannot be drawn: {error}.", hint="Draw it with figure.savefig first.") from error
-    image = Image.open(stream)
-    image.load()
-    return ImageValue(image, "figure")
+    return ImageValue(open_picture(stream.getvalue(), "PNG", "figure"), "figure")
 
 
 def _clip(text: str, length: int = 80) -> str:

@@ -89,6 +89,30 @@ def test_a_picture_bomb_is_refused_by_its_header_whatever_pillow_is_set_to(monke
     assert MAX_PIXELS == 2 * 89_478_485  # Image.MAX_IMAGE_PIXELS as Pillow ships it
 
 
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "JPEG", "WEBP", "HEIF", "AVIF"])
+def test_a_bomb_of_another_format_is_refused_by_its_header_too(kind, monkeypatch):
+    side = (16_000).to_bytes(2, "little")
+    if kind in ("GIF", "BMP", "TIFF", "JPEG"):
+        data = bytearray(saved(Image.new("RGB", (300, 300)), kind))
+        if kind == "GIF":
+            data[6:10] = side * 2
+        elif kind == "BMP":
+            data[18:26] = (side + b"\0\0") * 2
+        elif kind == "JPEG":
+            at = data.index(b"\xff\xc0") + 5
+            data[at : at + 4] = side[::-1] * 2
+        else:
+            stream = saved(Image.new("RGB", (300, 300)), kind)
+            for tag in (256, 257):  # ImageWidth, ImageLength
+                at = stream.index(struct.pack("<HHI", tag, 4, 1)) + 8
+                data[at : at + 4] = side + b"\0\0"
+    else:
+        data = bytearray(saved(Image.new("RGB", (300, 300)), kind))
+        monkeypatch.setattr("kling_widget.picture_files.MAX_PIXELS", 300 * 300 - 1)
+    with pytest.raises(ImageError, match="too large to open safely"):
+        SourceImage.load(data)
+
+
 def test_a_lower_pillow_limit_of_the_notebook_changes_nothing(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     assert SourceImage.load(PHOTOS / "coffee.png").width == 600

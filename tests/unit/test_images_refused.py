@@ -12,6 +12,7 @@ from PIL import Image
 
 from kling_widget.errors import ImageError
 from kling_widget.images import SourceImage
+from kling_widget.video import Video
 from tests.unit.picture_samples import PHOTOS, Tensor
 
 COFFEE = PHOTOS / "coffee.png"
@@ -103,3 +104,15 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
 def test_a_background_that_is_no_colour_is_refused():
     with pytest.raises(ImageError, match="'nocolour' is not a colour"):
         SourceImage.load(COFFEE, background="nocolour")
+
+
+def test_a_video_whose_file_is_lost_is_an_image_error(tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.mp4 cannot be read: it is not there any more"):
+        SourceImage.load(Video(tmp_path / "gone.mp4"))
+
+
+def test_a_closed_pillow_image_is_an_image_error():
+    image = Image.open(COFFEE)
+    image.close()
+    with pytest.raises(ImageError, match="cannot be read"):
+        SourceImage.load(image)
