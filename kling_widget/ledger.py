@@ -5,7 +5,9 @@ SQLAlchemy Core over a SQLite file. Every call is a short blocking transaction: 
 
 from __future__ import annotations
 
+import os
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -126,13 +128,10 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT})
-        sa.event.listen(self._engine, "connect", _set_pragmas)
-        with self._engine.begin() as connection:
-            _metadata.create_all(connection)
-            connection.execute(sa.text(f"PRAGMA user_version = {SCHEMA_VERSION}"))
+        if not path.exists():
+            _create(path)
+        self._engine = _engine(path)
 
     def close(self) -> None:
         """Close the connections."""
@@ -242,9 +241,32 @@ def _values(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _ROW_FIELDS}
 
 
-def _set_pragmas(connection: Any, _record: Any) -> None:
-    # WAL lets a second kernel read while this one writes; FULL makes each commit survive a power cut: it is money.
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _engine(path: Path) -> sa.Engine:
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT})
+    sa.event.listen(engine, "connect", _make_durable)
+    return engine
+
+
+def _make_durable(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA synchronous = FULL")  # each commit survives a power cut: it is money
+
+
+def _create(path: Path) -> None:
+    """Make the file under another name and link it into place: of two kernels that start at once, one file wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{uuid.uuid4().hex}.sqlite")
+    engine = _engine(fresh)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # kept in the file: a second kernel reads while we write
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        _metadata.create_all(connection)
+        connection.commit()
+    engine.dispose()
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass  # the other kernel's
+    except OSError:  # a file system without hard links, e.g. a mounted cloud drive
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)

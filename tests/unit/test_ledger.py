@@ -1,0 +1,137 @@
+"""The ledger: written first, one row for one request and take, whatever else happens."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from kling_widget.ledger import Ledger, Row
+from kling_widget.workspace import Workspace
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    made = Ledger(tmp_path / "ledger.sqlite")
+    yield made
+    made.close()
+
+
+def row(number=1, **changes):
+    return Row(**{"client_request_id": f"kw-{number}", "provider": "simulator", "request_hash": "a" * 64, **changes})
+
+
+def test_a_row_survives_the_process_that_wrote_it(ledger, tmp_path):
+    ledger.admit(row(request={"prompt": "p", "cfg_scale": 0}, pictures={"image_url": {"name": "cat.png"}}))
+    ledger.update("kw-1", generation_id="id/1:x", status="queued", accepted=5.0)
+    found = Ledger(tmp_path / "ledger.sqlite").get("kw-1")
+    assert found is not None
+    assert (found.generation_id, found.status, found.request["cfg_scale"]) == ("id/1:x", "queued", 0)
+
+
+def test_the_same_request_and_take_is_one_row(ledger):
+    first, ours = ledger.admit(row(1))
+    assert ours
+    held, ours = ledger.admit(row(2))
+    assert (held.client_request_id, ours) == (first.client_request_id, False)
+    assert ledger.admit(row(3, take=2))[1]
+    assert ledger.admit(row(4, provider="https://api.example"))[1]
+    assert ledger.admit(row(5), new_take=True)[0].take == 3
+
+
+@pytest.mark.parametrize("status", ["rejected", "error"])
+def test_a_take_the_vendor_refused_can_be_tried_again(ledger, status):
+    ledger.admit(row(1))
+    ledger.update("kw-1", status=status)
+    assert ledger.admit(row(2))[1]
+
+
+@pytest.mark.parametrize("status", ["submitting", "unknown", "queued", "generating", "completed"])
+def test_a_take_that_may_have_cost_money_stays_held(ledger, status):
+    ledger.admit(row(1))
+    ledger.update("kw-1", status=status)
+    assert not ledger.admit(row(2))[1]
+
+
+def at_once(ask):
+    """Run `ask(number)` in eight threads that start together; what they return."""
+    start = threading.Barrier(8, timeout=30)
+
+    def run(number):
+        start.wait()
+        return ask(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(run, range(8)))
+
+
+def test_many_threads_that_ask_for_the_same_take_make_one_row(tmp_path):
+    results = at_once(lambda number: Ledger(tmp_path / "ledger.sqlite").admit(row(number)))
+    assert [ours for _, ours in results].count(True) == 1
+    assert len({held.client_request_id for held, _ in results}) == 1
+
+
+def test_many_threads_that_ask_for_a_new_take_get_one_each(tmp_path):
+    results = at_once(lambda number: Ledger(tmp_path / "ledger.sqlite").admit(row(number), new_take=True))
+    assert sorted(held.take for held, _ in results) == list(range(1, 9))
+
+
+def test_what_was_asked_for_is_never_rewritten(ledger):
+    ledger.admit(row(1))
+    with pytest.raises(ValueError, match="never change"):
+        ledger.update("kw-1", request_hash="b")
+    with pytest.raises(LookupError):
+        ledger.update("kw-none", status="queued")
+
+
+def test_unfinished_is_all_that_a_new_kernel_must_go_on_with(ledger):
+    states = ["submitting", "queued", "generating", "unknown", "completed", "completed", "rejected", "error"]
+    for number, status in enumerate(states):
+        ledger.admit(row(number, request_hash=str(number), created=float(number)))
+        ledger.update(f"kw-{number}", status=status, saved=1.0 if number == 5 else None)
+    assert [each.client_request_id for each in ledger.unfinished()] == [f"kw-{number}" for number in range(5)]
+    assert [each.client_request_id for each in ledger.rows(limit=2)] == ["kw-7", "kw-6"]
+
+
+def test_durations_are_those_of_the_same_length_and_provider(ledger):
+    for number, (duration, provider) in enumerate([(5, "simulator"), (10, "simulator"), (5, "https://x"), (None, "simulator")]):
+        request = {} if duration is None else {"duration": duration}
+        ledger.admit(row(number, request_hash=str(number), provider=provider, request=request))
+        ledger.update(f"kw-{number}", accepted=100.0, completed=110.0 + number)
+    assert ledger.durations("simulator", 5) == [10.0]
+    assert ledger.durations("simulator", 10) == [11.0]
+    assert ledger.durations("simulator", None) == [13.0]
+
+
+def test_the_file_is_in_wal_mode_and_names_its_schema_version(ledger, tmp_path):
+    ledger.admit(row())
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as plain:
+        assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert plain.execute("PRAGMA user_version").fetchone() == (1,)
+        assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_file_names_are_readable_unique_and_stay_in_the_folder(tmp_path):
+    workspace = Workspace(tmp_path)
+    hostile = row(
+        request={"prompt": "../../etc/passwd <b>Wow</b> très bien " * 9},
+        pictures={"image_url": {"name": "..\\..\\cät.png"}},
+        take=2,
+        created=0.0,
+    )
+    name = workspace.name_video(hostile)
+    assert name.endswith("take2-kw-1.mp4")
+    assert len(name) < 120
+    assert workspace.video_path(name).parent == workspace.path / "videos"
+    for leading_out in ("../x.mp4", "/etc/passwd", "a/b.mp4", "..", "", "a\\b.mp4"):
+        with pytest.raises(ValueError, match="not a file name"):
+            workspace.video_path(leading_out)
+    with pytest.raises(ValueError, match="not a SHA-256"):
+        workspace.find_image("../../x")
+
+
+def test_looking_at_a_workspace_makes_no_folder(tmp_path):
+    Workspace(tmp_path / "none")
+    assert not (tmp_path / "none").exists()

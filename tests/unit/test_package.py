@@ -1,0 +1,39 @@
+"""The package's face: every public name is there, typed, and cheap to import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kling_widget
+
+STUB = Path(kling_widget.__file__).with_suffix(".pyi")
+
+
+def test_the_stub_names_what_the_module_gives():
+    tree = ast.parse(STUB.read_text())
+    stubbed = {
+        (node.module, alias.name) for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert stubbed == {(room, name) for room, names in kling_widget._ROOMS.items() for name in names}
+
+
+@pytest.mark.parametrize("name", kling_widget.__all__)
+def test_every_public_name_is_there_and_says_what_it_is(name):
+    assert getattr(kling_widget, name).__doc__
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonsense"):
+        kling_widget.nonsense  # noqa: B018
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, kling_widget; print(*(name for name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"anywidget", "httpx", "PIL", "av", "sqlalchemy", "numpy", "starlette", "uvicorn", "IPython", "asyncio"}
+    assert not heavy & set(loaded)
