@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -351,3 +352,23 @@ async def test_the_server_answers_while_it_renders() -> None:
             await caller.client.get("/v2/billing")
             slowest = max(slowest, loop.time() - start)
         assert slowest < 0.5
+
+
+async def test_two_submissions_never_take_the_same_last_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with calling(small(credits=3_000_000)) as caller:
+        listed = caller.simulator.store.tasks
+        # Time passes between looking at the account and booking: enough for the others to look as well.
+        monkeypatch.setattr(caller.simulator.store, "tasks", lambda: (listed(), time.sleep(0.02))[0])
+        answers = await asyncio.gather(*(caller.submit(prompt=str(number)) for number in range(12)))
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [403] * 9
+
+
+async def test_an_answer_does_not_wait_for_a_delayed_acknowledgement() -> None:
+    loop = asyncio.get_running_loop()
+    taken = []
+    async with calling() as caller:
+        for _ in range(20):
+            start = loop.time()
+            await caller.client.get("/v2/billing")
+            taken.append(loop.time() - start)
+    assert min(taken[1:]) < 0.03  # Nagle's algorithm against a delayed acknowledgement: 40 ms, every time

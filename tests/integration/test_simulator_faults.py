@@ -363,3 +363,18 @@ def test_the_module_refuses_bad_arguments_in_a_sentence(arguments: list[str], sa
     assert done.returncode != 0
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_loop_that_ends_while_it_waits_for_a_video_does_not_spoil_it_for_others() -> None:
+    async with calling_in_process(small(long_edge=960)) as caller:
+        for number in range(2):
+            await caller.accepted(prompt=f"keeps both render threads busy {number}")
+        url = await caller.video_url()
+
+        async def give_up() -> None:
+            async with httpx.AsyncClient(transport=caller.simulator.transport(), timeout=0.2) as client:
+                await client.get(url)
+
+        with pytest.raises(httpx.ReadTimeout):
+            await asyncio.to_thread(asyncio.run, give_up())  # its end cancels whatever still runs in it
+        assert (await caller.client.get(url)).content[4:8] == b"ftyp"
