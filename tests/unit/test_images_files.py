@@ -171,6 +171,7 @@ def test_a_colour_profile_is_kept_with_untouched_bytes_and_used_when_re_encoding
 def test_a_broken_colour_profile_is_left_out():
     image = SourceImage.load(saved(COFFEE, "TIFF", icc_profile=b"no profile at all"))
     assert "Its colour profile could not be used and was left out" in image.changes
+    assert "icc_profile" not in image.pil().info
     assert difference(image, COFFEE) == 0
 
 

@@ -78,7 +78,9 @@ def test_a_poster_is_a_small_jpeg_even_of_noise(tmp_path):
 
 
 @pytest.mark.parametrize("read", [media.probe, media.poster, lambda path: media.frame_at(path, "last")])
-@pytest.mark.parametrize("damage", ["missing", "folder", "text", "empty", "half", "sound only", "playlist"])
+@pytest.mark.parametrize(
+    "damage", ["missing", "folder", "text", "empty", "half", "sound only", "playlist", "other format"]
+)
 def test_what_cannot_be_read_is_a_download_error_that_says_what_to_do(tmp_path, clip, read, damage):
     path = tmp_path / "bad.mp4"
     if damage == "folder":
@@ -89,6 +91,12 @@ def test_what_cannot_be_read_is_a_download_error_that_says_what_to_do(tmp_path, 
             silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
             silence.sample_rate = 44100
             container.mux(stream.encode(silence))
+            container.mux(stream.encode())
+    elif damage == "other format":  # FFmpeg guesses by content if allowed to, and some formats name files to open
+        with av.open(str(path), "w", format="matroska") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+            container.mux(stream.encode(av.VideoFrame(320, 180, "yuv420p")))
             container.mux(stream.encode())
     elif damage != "missing":
         half = clip.read_bytes().replace(b"moov", b"m00v")
