@@ -21,8 +21,8 @@ if (process.argv.includes("--dev")) {
       { in: "src/styles.css", out: "styles" },
     ],
     loader: { ".jpg": "file", ".png": "file" },
-    publicPath: "/built",
-    outdir: "dev/built",
+    publicPath: "/build",
+    outdir: "dev/build",
   });
   const { port } = await context.serve({ servedir: "dev", host: "127.0.0.1" });
   console.log(`http://127.0.0.1:${port}/`);

@@ -19,6 +19,7 @@ export class Picture {
   large = false;
   #upload: Upload | null = null;
   #localKey: string | null = null;
+  #file: File | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -27,6 +28,7 @@ export class Picture {
     private channel: Channel,
     private media: Media,
     private changed: () => void,
+    private refused: () => void,
   ) {
     model.on(`change:${slot}`, this.#frameChanged);
     model.on("change:problems", this.#problemsChanged);
@@ -38,6 +40,7 @@ export class Picture {
 
   /** Send this file; whatever was on its way before is dropped. */
   pick(file: File): void {
+    if (this.#holds(file)) return; // the kernel has it, and would have no news to tell
     this.#stop();
     this.problem = file.size ? null : `${file.name} is empty. Choose another picture.`;
     if (file.size) this.#start(file);
@@ -74,7 +77,13 @@ export class Picture {
     this.model.off("change:problems", this.#problemsChanged);
   }
 
+  #holds(file: File): boolean {
+    const held = this.phase === "idle" && this.frame && this.frame.key === this.#localKey && this.#file;
+    return !!held && (["name", "size", "type", "lastModified"] as const).every((fact) => held[fact] === file[fact]);
+  }
+
   #start(file: File): void {
+    this.#file = file;
     this.local = this.media.url(file);
     this.phase = "sending";
     this.large = file.size > LARGE;
@@ -91,6 +100,7 @@ export class Picture {
       },
       failed: (sentence) => {
         this.#stop();
+        this.refused();
         this.problem = sentence;
         this.changed();
       },
@@ -101,7 +111,7 @@ export class Picture {
   #stop(): void {
     clearTimeout(this.#timer);
     this.#upload?.cancel();
-    this.#upload = null;
+    this.#upload = this.#file = null;
     if (this.local) this.media.drop(this.local);
     this.local = this.#localKey = this.problem = null;
     this.phase = "idle";
@@ -115,7 +125,10 @@ export class Picture {
       this.#upload = null;
       this.phase = "idle";
       this.#localKey = this.frame.key;
-    } else this.#stop();
+    } else {
+      this.#stop();
+      this.refused();
+    }
     this.changed();
   }
 

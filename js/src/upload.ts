@@ -13,6 +13,7 @@ const LOOK = 1_000;
 const DAMAGES = 5;
 
 interface Flight {
+  /** When it left; infinite while it is still being read and hashed. */
   sent: number;
   /** When the kernel first said anything after this chunk left, null while it has been silent. */
   heard: number | null;
@@ -79,7 +80,7 @@ export class Upload {
   }
 
   async #send(offset: number): Promise<void> {
-    const flight: Flight = { sent: performance.now(), heard: null };
+    const flight: Flight = { sent: Number.POSITIVE_INFINITY, heard: null };
     this.#flights.set(offset, flight);
     let bytes: ArrayBuffer;
     try {
@@ -99,7 +100,7 @@ export class Upload {
   #news(): void {
     const now = performance.now();
     this.#probe = TIMEOUT;
-    for (const flight of this.#flights.values()) flight.heard ??= now;
+    for (const flight of this.#flights.values()) if (flight.sent <= now) flight.heard ??= now;
   }
 
   #answer(offset: number, ok: boolean): void {

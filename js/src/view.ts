@@ -36,11 +36,14 @@ export class View {
     this.channel = new Channel(model, this.changed);
     this.media = new Media(model, this.channel);
     this.fields = new Fields(model, this.changed);
-    const picture = (slot: Slot) => new Picture(slot, model, this.channel, this.media, this.#pictureChanged);
+    const refused = () => (this.pressed = null); // what was to be made is not what was asked for
+    const picture = (slot: Slot) =>
+      new Picture(slot, model, this.channel, this.media, this.#pictureChanged, refused);
     this.pictures = { first_frame: picture("first_frame"), last_frame: picture("last_frame") };
     this.#listen();
     for (const name of WATCHED) model.on(`change:${name}`, this.changed);
     model.on("change:entries", this.#listen);
+    model.on("change:problems", this.#recount);
   }
 
   get entries(): Entry[] {
@@ -106,6 +109,7 @@ export class View {
     for (const picture of Object.values(this.pictures)) picture.close();
     for (const name of WATCHED) this.model.off(`change:${name}`, this.changed);
     this.model.off("change:entries", this.#listen);
+    this.model.off("change:problems", this.#recount);
     for (const timer of this.#timers) clearTimeout(timer);
     this.channel.close();
     this.media.close();
@@ -122,10 +126,14 @@ export class View {
   }
 
   #pictureChanged = (): void => {
-    const pictures = Object.values(this.pictures);
-    if (pictures.some(({ problem, phase }) => problem && phase === "idle")) this.pressed = null;
     this.#go();
     this.changed();
+  };
+
+  /** A problem that has gone and comes back is to be seen again. */
+  #recount = (): void => {
+    const texts = this.model.get("problems").map(({ text }) => text);
+    for (const [field, text] of this.#hidden) if (!texts.includes(text)) this.#hidden.delete(field);
   };
 
   /** Tell changes of status, and only those, to screen readers. */

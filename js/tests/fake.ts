@@ -50,7 +50,7 @@ export class FakeModel implements Model {
   send(content: object, _callbacks?: undefined, buffers?: ArrayBuffer[]): void {
     const message = { ...content, buffer: buffers?.[0] } as Sent;
     this.sent.push(message);
-    this.kernel(message);
+    queueMicrotask(() => this.kernel(message)); // never within the call, as over a comm
   }
 
   on(event: string, callback: (...args: never[]) => void): void {

@@ -4,9 +4,9 @@ import { Problems, faulty } from "./Problems";
 
 /** Says that this is the simulator, and takes a key. The key goes to the kernel as a message and stays nowhere here. */
 export function Banner({ view }: { view: View }) {
-  const [open, setOpen] = useState(false);
   const simulated = view.model.get("simulated");
-  useEffect(() => setOpen(false), [simulated]);
+  const [opened, setOpened] = useState<boolean | null>(null);
+  const open = opened === simulated; // a key that was taken ends the simulator, and closes the field with it
   if (!simulated && !view.problems("key").length) return null;
   return (
     <div class="kw-banner">
@@ -17,11 +17,11 @@ export function Banner({ view }: { view: View }) {
         </span>
       )}
       {!open && (
-        <button type="button" class="kw-link" onClick={() => setOpen(true)}>
+        <button type="button" class="kw-link" onClick={() => setOpened(simulated)}>
           {simulated ? "Add a key" : "Change the key"}
         </button>
       )}
-      {open && <KeyField view={view} close={() => setOpen(false)} />}
+      {open && <KeyField view={view} close={() => setOpened(null)} />}
       <Problems view={view} field="key" />
     </div>
   );

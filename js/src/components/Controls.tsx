@@ -34,7 +34,7 @@ export function Controls({ view }: { view: View }) {
         <div class="kw-cfg">
           <span class="kw-t">
             <label for={`${view.id}-cfg`}>CFG scale</label>
-            <output for={`${view.id}-cfg`}>{Number(cfg.toFixed(2))}</output>
+            <span aria-hidden="true">{Number(cfg.toFixed(2))}</span>
           </span>
           <input
             id={`${view.id}-cfg`}

@@ -10,7 +10,7 @@ import { Preview } from "./Preview";
 export function Generation({ view, entry }: { view: View; entry: Entry }) {
   const [playing, setPlaying] = useState(false);
   const done = entry.status === "completed" && !!entry.video;
-  const failed = ["rejected", "error", "unknown"].includes(entry.status);
+  const failed = ["rejected", "error", "unknown"].includes(entry.status) && !entry.active; // else it is being looked up
   return (
     <li class={`kw-gen${failed ? " kw-failed" : ""}${playing && done ? " kw-playing" : ""}`}>
       {playing && done ? (
@@ -42,10 +42,10 @@ function StatusLine({ view, entry, failed }: { view: View; entry: Entry; failed:
   const more = details(entry, seconds, view.model.get("simulated"));
   const { text, problem, hint, active } = entry;
   if (failed) {
-    const told = problem && problem.startsWith(text) ? problem : [text, problem].filter(Boolean).join(": ");
+    const told = entry.status === "unknown" || problem?.startsWith(text) ? problem : [text, problem].filter(Boolean).join(": ");
     return (
       <div class="kw-m">
-        {told} {hint && <span class="kw-hint">{hint}</span>}
+        {told || text} {hint && <span class="kw-hint">{hint}</span>}
       </div>
     );
   }

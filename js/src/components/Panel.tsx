@@ -23,11 +23,12 @@ export function Panel({ view }: { view: View }) {
 
   const paste = (event: ClipboardEvent) => {
     const file = imageIn(event.clipboardData);
-    const typing = (event.target as Element).matches("textarea, input:not([type=file], [type=radio], [type=range])");
+    const target = event.target as Element; // where the focus is
+    const typing = target.matches("textarea, input:not([type=file], [type=radio], [type=range])");
     if (!file || (typing && event.clipboardData?.getData("text/plain"))) return;
     event.preventDefault();
-    const pointed = root.current?.querySelector<HTMLElement>("[data-slot]:focus-within, [data-slot]:hover");
-    view.place(file, pointed?.dataset.slot as Slot | undefined);
+    const pointed = target.closest("[data-slot]") ?? root.current?.querySelector("[data-slot]:hover");
+    view.place(file, pointed?.getAttribute("data-slot") as Slot | undefined);
   };
   const over = (event: DragEvent) => {
     if (event.dataTransfer?.types.includes("Files")) event.preventDefault();

@@ -1,0 +1,36 @@
+import { expect, test } from "vitest";
+import { safe } from "../src/media";
+import { clock, left, progress } from "../src/status";
+
+test.each([
+  [0, "0:00"],
+  [72.9, "1:12"],
+  [600, "10:00"],
+  [3723, "1:02:03"],
+])("%d s reads %s", (seconds, text) => expect(clock(seconds)).toBe(text));
+
+test.each([
+  [10, null, null],
+  [0, 190, "about 3 min left"],
+  [72, 190, "about 2 min left"],
+  [131, 190, "about 1 min left"],
+  [150, 190, "about 40 s left"],
+  [187, 190, "a few seconds left"],
+  [190, 190, "longer than usual"],
+])("%d s of %s: %s", (elapsed, expected, text) => expect(left(elapsed, expected)).toBe(text));
+
+test("a bar is never full before the video is there", () => {
+  expect(progress(95, 190)).toBe(0.5);
+  expect(progress(1000, 190)).toBe(0.97);
+  expect(progress(1, null)).toBeNull();
+});
+
+test.each(["javascript:alert(1)", " JavaScript:alert(1)", "data:text/html,x", "data:video/mp4;base64,AA", "file:///a", "vbscript:x", "http://["])(
+  "%s is refused",
+  (url) => expect(safe(url)).toBeNull(),
+);
+
+test.each(["https://example.org/a.mp4", "http://localhost:8888/files/a.mp4?_xsrf=1", "blob:http://localhost/1", "files/a b.mp4"])(
+  "%s is allowed",
+  (url) => expect(safe(url)).not.toBeNull(),
+);
