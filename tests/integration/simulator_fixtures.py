@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from PIL import Image, ImageDraw
 
-from kling_widget.simulator import SimulatorServer, SimulatorSettings
+from kling_widget.simulator import Simulator, SimulatorServer, SimulatorSettings
 
 PATH = "/v2/generate/video/kling/generation"
 UNIVERSAL_PATH = "/v2/video/generations"
@@ -110,4 +110,20 @@ async def calling(settings: SimulatorSettings | None = None, timeout: float = 60
     with serving(settings) as (server, clock):
         headers = {"Authorization": f"Bearer {KEY}"}
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=timeout) as client:
+            yield Caller(server, clock, client)
+
+
+@asynccontextmanager
+async def calling_in_process(settings: SimulatorSettings | None = None, timeout: float = 60) -> AsyncIterator[Caller]:
+    """The same as `calling`, without a network."""
+    clock = Clock()
+    with Simulator(settings or small(), clock=clock) as simulator:
+        client = httpx.AsyncClient(
+            transport=simulator.transport(),
+            base_url="http://simulator.invalid",
+            headers={"Authorization": f"Bearer {KEY}"},
+            timeout=timeout,
+        )
+        async with client:
+            server: Any = type("InProcess", (), {"simulator": simulator, "url": "http://simulator.invalid"})
             yield Caller(server, clock, client)
