@@ -75,8 +75,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
     negative_prompt = traitlets.Unicode("").tag(sync=True)
     duration = traitlets.Int(5).tag(sync=True)
     cfg_scale = traitlets.Float(0.5).tag(sync=True)
-    first_frame = traitlets.Dict(None, allow_none=True).tag(sync=True)
-    last_frame = traitlets.Dict(None, allow_none=True).tag(sync=True)
+    first_frame = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
+    last_frame = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     entries: traitlets.List[Any] = traitlets.List().tag(sync=True)
     problems: traitlets.List[Any] = traitlets.List().tag(sync=True)
     simulated = traitlets.Bool(True).tag(sync=True)
@@ -108,9 +108,10 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
         self._refreshing = False
-        super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
         on_simulator = not has_key(api_key) if simulate is None else simulate
-        self._use_studio(studio_for(api_key=api_key, simulate=on_simulator, **self._settings))
+        self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
+        super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
+        self._use_studio(self._studio)
         for slot, source in zip(SLOTS, (image, tail_image), strict=True):
             if source is not None:
                 self._fill(slot, SourceImage.load(source))
