@@ -36,7 +36,7 @@ test-front-end: $(STAMPS)/node_modules
 lint: $(STAMPS)/dev
 	@$(PHASE) "Lint" $(PY) -m ruff check .
 	@$(PHASE) "Format" $(PY) -m ruff format --check .
-	@$(PHASE) "Direction of imports" $(VENV)/bin/lint-imports --no-cache
+	@$(PHASE) "Direction of imports" $(VENV)/bin/lint-imports --no-cache --no-logo
 
 types: $(STAMPS)/dev $(STAMPS)/node_modules
 	@$(PHASE) "Python types" $(PY) -m mypy
