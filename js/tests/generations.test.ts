@@ -200,6 +200,20 @@ test("a piece of video whose answer is lost is asked for again", async () => {
   expect(model.of("video")).toHaveLength(2);
 });
 
+test("two views ask for the same video: each hears only its own answers", async () => {
+  model.kernel = (message) => model.hear("ack", { re: message.id });
+  const one = shown(ready());
+  const two = show(model);
+  one.press("Play");
+  two.ui.getByRole("button", { name: "Play" }).click();
+  await until(() => model.of("video").length === 2);
+  const { id: re, key, offset } = model.of("video")[1]!;
+  model.hear("video", { re, key, offset, size: 3 }, new ArrayBuffer(3));
+  await until(() => two.el.querySelector("video"));
+  await pass(100);
+  expect(one.el.querySelector("video")).toBeNull();
+});
+
 test("Download is a link to the served file, else fetches the bytes when it is pressed", async () => {
   model.kernel = serving(new Uint8Array([1, 2, 3]));
   const { ui } = shown(ready());
@@ -211,6 +225,8 @@ test("Download is a link to the served file, else fetches the bytes when it is p
   link().click();
   await until(() => link().getAttribute("href")!.startsWith("blob:"));
   await until(() => clicks.length === 2);
+  await pass(1_000);
+  expect(clicks).toHaveLength(2);
   expect(clicks[1]).toMatch(/^blob:/);
 });
 

@@ -37,8 +37,11 @@ test("closing a view leaves nothing behind: no listener, no timer, no object URL
   const made = vi.spyOn(URL, "createObjectURL");
   const revoked = vi.spyOn(URL, "revokeObjectURL");
   model = new FakeModel({ entries: [entry()], simulated: true });
-  model.kernel = () => {};
+  model.kernel = ({ type, id: re }) => {
+    if (type === "preview") model.hear("preview", { re, key: "", media_type: "image/jpeg" }, new ArrayBuffer(4));
+  };
   const { ui, el, close } = show(model);
+  await until(() => made.mock.calls.length === 1);
   choose(ui.getByLabelText("First frame"), picture(10));
   ui.getByRole("button", { name: "Generate" }).click();
   type(ui.getByRole("textbox", { name: "Prompt" }), "slow");

@@ -41,12 +41,10 @@ export function Actions({ view, entry }: { view: View; entry: Entry }) {
   );
 }
 
-/** It may be paid twice, so it takes two presses. */
+/** It may be paid twice, so it takes two presses; `aria-disabled` between them, for `disabled` would lose the focus. */
 function Resubmit({ view, entry }: { view: View; entry: Entry }) {
   const [asked, setAsked] = useState<"" | "thinking" | "sure">("");
-  // aria-disabled, for a disabled button would lose the keyboard's focus
   const press = () => {
-    if (asked === "thinking") return;
     if (asked === "sure") {
       setAsked("");
       view.channel.send("resubmit", { key: entry.key });
@@ -84,7 +82,7 @@ function Download({ view, entry }: { view: View; entry: Entry }) {
     };
   }, [entry.video?.url]);
   const fetch = async (event: Event) => {
-    if (url) return;
+    if (link.current?.getAttribute("href") !== "#") return; // also when we press it ourselves, below
     event.preventDefault();
     if (percent !== null) return;
     setPercent(0);

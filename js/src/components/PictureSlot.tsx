@@ -150,6 +150,7 @@ function Address({ label, id, close, use }: { label: string; id: string; close: 
           type="url"
           aria-label="Picture URL"
           placeholder="https://…"
+          onBlur={(event) => event.currentTarget.value || close()}
           onKeyDown={(event) => {
             if (event.key === "Enter") send();
             if (event.key === "Escape") close();

@@ -32,8 +32,9 @@ export function Player({ view, entry, close }: { view: View; entry: Entry; close
           autoplay
           playsInline
           onError={() => {
-            if (source.startsWith("blob:")) setLine(failed);
-            else void byBytes();
+            if (!source.startsWith("blob:")) return void byBytes();
+            setSource(null);
+            setLine(failed);
           }}
         />
       )}
