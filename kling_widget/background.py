@@ -7,12 +7,13 @@ JupyterLab while a cell runs; on ipykernel 7 only from a thread that was started
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -92,9 +93,20 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
-def bridge(future: Future[T]) -> Awaitable[T]:
-    """An awaitable of the running loop for a future of the background loop; cancelling it cancels only the waiting."""
-    return asyncio.shield(asyncio.wrap_future(future))
+async def bridge(future: Future[T]) -> T:
+    """Await a future of the background loop in the running loop; cancelling it cancels only the waiting."""
+    # Not asyncio.wrap_future(): it complains in the log of errors that come after whoever waited has gone, and of
+    # loops that have ended by then.
+    here = asyncio.get_running_loop()
+    told = here.create_future()
+
+    def tell(_: Future[T]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and with it the waiting
+            here.call_soon_threadsafe(lambda: None if told.done() else told.set_result(None))
+
+    future.add_done_callback(tell)
+    await told
+    return future.result()
 
 
 def wait(future: Future[T], timeout: float | None = None) -> T:
@@ -121,17 +133,23 @@ def wait(future: Future[T], timeout: float | None = None) -> T:
     if not _patch(current):
         return _result(future, timeout)
 
-    async def nested() -> T:
-        done, _ = await asyncio.wait([asyncio.wrap_future(future)], timeout=timeout)
-        if not done:
-            raise TimeoutError
-        return done.pop().result()
-
-    waiting = current.create_task(nested())
+    waiting = current.create_task(_nested(future, timeout))
     try:
         return current.run_until_complete(waiting)
     finally:
-        waiting.cancel()  # after Ctrl-C; asyncio.wait() leaves alone what it waits for
+        waiting.cancel()  # after Ctrl-C
+
+
+async def _nested(future: Future[T], timeout: float | None) -> T:
+    # Not asyncio.wait_for(): what is awaited may itself end with a TimeoutError, which is not ours.
+    arrival = asyncio.ensure_future(bridge(future))
+    try:
+        done, _ = await asyncio.wait([arrival], timeout=timeout)
+        if not done:
+            raise TimeoutError
+        return arrival.result()
+    finally:
+        arrival.cancel()
 
 
 def _result(future: Future[T], timeout: float | None) -> T:
@@ -143,7 +161,7 @@ def _result(future: Future[T], timeout: float | None) -> T:
 
 
 def _patch(current: asyncio.AbstractEventLoop) -> bool:
-    """Let this one loop run nested; False where it can't be (uvloop)."""
+    """Let a loop run nested; False where it can't be (uvloop). Nothing is patched before somebody waits this way."""
     if current in _patched:
         return True
     try:

@@ -1,0 +1,255 @@
+"""The background loop: waiting in plain code, in running loops and across loops, without a trace left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from kling_widget import background
+
+
+@pytest.fixture
+def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """What was logged as a warning or worse, filled in at the end of the test's own block."""
+    said: list[str] = []
+    with caplog.at_level(logging.WARNING):
+        yield said
+    gc.collect()  # asyncio complains of a forgotten exception when its future is collected
+    said += [record.getMessage() for record in caplog.records]
+    assert said == []
+
+
+def run_in_thread(work: object) -> None:
+    """Run in a fresh thread, so that nothing done to its event loop concerns the test's."""
+    failures: list[BaseException] = []
+
+    def keep() -> None:
+        try:
+            work()  # type: ignore[operator]
+        except BaseException as error:  # noqa: BLE001 - raised below, in the test's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+    if failures:
+        raise failures[0]
+
+
+async def soon(seconds: float = 0.2) -> str:
+    await asyncio.sleep(seconds)
+    return "done"
+
+
+IN_FRESH_PROCESS = """
+import asyncio, gc, logging
+from kling_widget import background
+
+async def ticking(ticks):
+    while True:
+        ticks.append(0)
+        await asyncio.sleep(0.01)
+
+async def soon(seconds=0.2):
+    await asyncio.sleep(seconds)
+    return "done"
+
+"""
+
+
+def in_fresh_process(code: str, *, says: str) -> None:
+    """Where nest_asyncio may patch asyncio without a test noticing; anything logged or warned of fails."""
+    script = IN_FRESH_PROCESS + textwrap.dedent(code) + "\ngc.collect()\n"
+    done = subprocess.run([sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == (says, 0), done.stderr
+    assert "never retrieved" not in done.stderr
+    assert "was destroyed" not in done.stderr
+
+
+def test_waiting_in_plain_code_gives_the_result_or_the_error() -> None:
+    async def fail() -> None:
+        raise ValueError("no")
+
+    assert background.wait(background.start(soon(0))) == "done"
+    with pytest.raises(ValueError, match="no"):
+        background.wait(background.start(fail()))
+
+
+def test_a_deadline_ends_the_waiting_and_not_the_work(complaints: list[str]) -> None:
+    work = background.start(soon())
+    with pytest.raises(TimeoutError):
+        background.wait(work, 0.01)
+    assert background.wait(work, 10) == "done"
+
+
+def test_a_deadline_inside_a_running_loop_ends_the_waiting_and_not_the_work() -> None:
+    in_fresh_process(
+        """
+        async def main():
+            work = background.start(soon())
+            try:
+                background.wait(work, 0.01)
+            except TimeoutError:
+                print("too late")
+            print(background.wait(work, 10))
+        asyncio.run(main())
+    """,
+        says="too late\ndone\n",
+    )
+
+
+def test_waiting_inside_a_running_loop_lets_its_other_tasks_go_on() -> None:
+    in_fresh_process(
+        """
+        async def main():
+            ticks = []
+            task = asyncio.create_task(ticking(ticks))
+            await asyncio.sleep(0)
+            print(background.wait(background.start(soon())), len(ticks) > 5)
+            await asyncio.sleep(0)  # plain asyncio goes on working in this loop
+            before = len(ticks)
+            await asyncio.sleep(0.1)
+            print(len(ticks) > before)
+            task.cancel()
+        asyncio.run(main())
+    """,
+        says="done True\nTrue\n",
+    )
+
+
+def test_an_error_of_the_work_is_not_taken_for_the_deadline() -> None:
+    in_fresh_process(
+        """
+        class Slow(TimeoutError):
+            pass
+        async def fail():
+            raise Slow
+        async def main():
+            try:
+                background.wait(background.start(fail()), 10)
+            except Slow:
+                print("its own")
+        asyncio.run(main())
+    """,
+        says="its own\n",
+    )
+
+
+def test_nothing_of_asyncio_is_patched_before_somebody_waits_inside_a_running_loop() -> None:
+    in_fresh_process(
+        """
+        before = asyncio.run, asyncio.Task, asyncio.get_event_loop
+        async def main():
+            return await background.bridge(background.start(soon(0)))
+        print(asyncio.run(main()), background.wait(background.start(soon(0))))
+        print(before == (asyncio.run, asyncio.Task, asyncio.get_event_loop))
+    """,
+        says="done done\nTrue\n",
+    )
+
+
+def test_an_error_that_comes_after_the_deadline_is_nobodys_complaint(complaints: list[str]) -> None:
+    failing: Future[None] = Future()
+
+    async def main() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(background.bridge(failing), 0.01)
+        failing.set_exception(ValueError("late"))
+        await asyncio.sleep(0.05)
+
+    run_in_thread(lambda: asyncio.run(main()))
+
+
+def test_work_that_ends_after_the_loop_that_awaited_it_is_nobodys_complaint(complaints: list[str]) -> None:
+    work: Future[str] = Future()
+
+    async def give_up() -> None:
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(background.bridge(work), 0.01)
+        _left = asyncio.ensure_future(background.bridge(work))  # cancelled by the end of the loop
+
+    run_in_thread(lambda: asyncio.run(give_up()))
+    work.set_result("late")
+
+
+def test_cancelling_who_awaits_cancels_only_the_waiting() -> None:
+    async def main() -> None:
+        work = background.start(soon())
+        waiting = asyncio.ensure_future(background.bridge(work))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not work.cancelled()
+        assert await background.bridge(work) == "done"
+
+    run_in_thread(lambda: asyncio.run(main()))
+
+
+def test_several_loops_and_a_plain_thread_get_the_same_result() -> None:
+    work = background.start(soon())
+    got: list[str] = []
+
+    async def main() -> None:
+        got.append(await background.bridge(work))
+
+    threads = [threading.Thread(target=lambda: asyncio.run(main())) for _ in range(3)]
+    threads.append(threading.Thread(target=lambda: got.append(background.wait(work))))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert got == ["done"] * 4
+
+
+def test_the_thread_carries_the_context_it_was_started_in() -> None:
+    """ipykernel 7 finds the running cell through a context variable: without it news reaches no cell."""
+    script = (
+        "import contextvars\n"
+        "from kling_widget import background\n"
+        "cell = contextvars.ContextVar('cell')\n"
+        "cell.set('the cell')\n"
+        "async def read(): return cell.get()\n"
+        "print(background.run(read()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "the cell\n"
+
+
+def test_a_failed_background_task_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail() -> None:
+        raise ValueError("the reason")
+
+    background.go(fail())
+    background.run(asyncio.sleep(0.01))
+    assert "the reason" in caplog.text
+
+
+def test_the_background_loop_never_waits_for_itself() -> None:
+    async def wait_for_itself() -> None:
+        background.run(soon(0))
+
+    with pytest.raises(RuntimeError, match="wait for itself"):
+        background.run(wait_for_itself())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_forked_child_gets_a_loop_of_its_own() -> None:
+    assert background.run(soon(0)) == "done"
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if background.run(soon(0)) == "done" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert background.run(soon(0)) == "done"
