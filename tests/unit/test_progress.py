@@ -1,0 +1,101 @@
+"""What a running generation says of itself: words, times, and never more than is known."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kling_widget import polling, progress
+from kling_widget.errors import GenerationFailedError
+from kling_widget.ledger import Row
+
+EXPECTED = polling.Expectation(median=186.0, spread=0.35)
+
+
+def generation(**changes: Any) -> Any:
+    row = Row("kw-1", "simulator", "hash", request={"prompt": "a <b>quiet</b> harbour"})
+    facts = {"row": row, "status": "generating", "elapsed": 72.0, "expected": EXPECTED, "simulated": False}
+    return SimpleNamespace(**{**facts, "video": None, "error": None, "shown_in_cell": None, **changes})
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (72.9, "1:12"), (3_725, "62:05")])
+def test_times_read_as_minutes_and_seconds(seconds: float, shown: str) -> None:
+    assert progress.clock(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "words"),
+    [
+        (0, "about 3 min left"),
+        (120, "about 65 s left"),
+        (183, "about 5 s left"),
+        (185, "nearly there"),
+        (200, "nearly there"),
+        (400, "longer than usual"),
+    ],
+)
+def test_what_is_left_is_said_in_words(elapsed: float, words: str) -> None:
+    assert progress.remaining(elapsed, EXPECTED) == words
+
+
+def test_nothing_is_said_of_what_is_not_known() -> None:
+    assert progress.remaining(10, None) == ""
+    assert progress.fraction(10, None) == 0
+
+
+def test_only_a_video_fills_the_bar() -> None:
+    shares = [progress.fraction(seconds, EXPECTED) for seconds in (0, 50, 180, 500, 50_000)]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 0.97
+
+
+def test_every_status_has_its_word() -> None:
+    for status in ("submitting", "queued", "generating", "downloading", "completed", "rejected", "unknown", "error"):
+        assert progress.line(generation(status=status)).startswith(progress.WORDS[status])
+    assert progress.line(generation(status="stopped")) == "Not being watched · 1:12"
+
+
+def test_the_line_says_status_time_and_what_is_left() -> None:
+    assert progress.line(generation()) == "Generating · 1:12 · about 2 min left"
+    assert progress.line(generation(simulated=True)).endswith(" · simulated")
+
+
+def test_a_prompt_is_never_markup_and_an_error_neither() -> None:
+    running = progress._html(generation())
+    assert "&lt;b&gt;quiet" in running
+    assert "<b>" not in running
+    assert 'value="0.387"' in running
+    failed = progress._html(
+        generation(status="error", error=GenerationFailedError("no <img src=x>", hint="Try again."))
+    )
+    assert "no &lt;img src=x&gt; Try again." in failed
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_one_line_that_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    surface = progress._surface(generation())
+    assert surface is not None
+    surface.update(generation())
+    surface.update(generation(status="error", error=GenerationFailedError("The filter spoke up.")))
+    surface.update(generation())  # news that comes too late is not shown below the end
+    lines = terminal.getvalue().split("\r")
+    assert "Generating · 1:12" in lines[1]
+    assert lines[1].count("█") == round(24 * 72 / 186)
+    assert "The filter spoke up." in lines[2]
+    assert len(lines) == 3
+    assert terminal.getvalue().count("\n") == 1
+
+
+def test_where_nobody_looks_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    assert progress._surface(generation()) is None
