@@ -100,7 +100,8 @@ export interface ToKernel {
   };
   url: { slot: Slot; url: string };
   remove: { slot: Slot };
-  key: { key: string };
+  /** In the buffer: kernels log what messages say at DEBUG, and never their buffers. */
+  key: Record<never, never>;
   preview: { key: string };
   video: { key: string; offset: number };
   stop: { key: string };

@@ -36,7 +36,7 @@ function KeyField({ view, close }: { view: View; close: () => void }) {
     if (!field || !key) return;
     field.value = "";
     view.hide("key");
-    view.channel.send("key", { key });
+    view.channel.send("key", {}, { buffer: new TextEncoder().encode(key).buffer as ArrayBuffer });
     view.changed();
   };
   // No <form>: browsers would offer to remember what is in it.
