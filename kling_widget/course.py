@@ -82,7 +82,7 @@ class Course:
             await self._look_up()  # the kernel that submitted it died before it heard the answer
         if self.row.status in ("rejected", "error"):
             said = self.row.error_message or "It was not made."
-            raise GenerationFailedError(said, generation_id=self.row.generation_id, hint="Nothing was charged.")
+            raise GenerationFailedError(f"Not made: {said}", generation_id=self.row.generation_id, hint="Not charged.")
         if self.row.status != "completed":
             await self._poll()
         return await self._save()
@@ -169,10 +169,10 @@ class Course:
             message = task.error.message if task.error else "The vendor gave no reason."
             await self._update(status="error", error_name=name, error_message=message, completed=time.time(), **news)
             raise GenerationFailedError(
-                f"The vendor could not make it ({name}): {message}",
+                f"Not made: {message.rstrip('.')} ({name}).",
                 vendor_message=message,
                 generation_id=self.row.generation_id,
-                hint="Failed generations are not charged.",
+                hint="Not charged.",
             )
         else:
             queued = not task.status or task.status in QUEUED_WORDS
@@ -197,7 +197,9 @@ class Course:
                 fresh = await self._studio.client.retrieve(str(self.row.generation_id))
                 if fresh.video_url:
                     await self._update(video_url=fresh.video_url)
-        return await background.in_thread(self._studio.video_of, self.row)
+        video = await background.in_thread(self._studio.video_of, self.row)
+        await background.in_thread(video.html)  # reads poster and size once, here, so that showing it blocks nobody
+        return video
 
     async def _update(self, **changes: Any) -> None:
         self.row = await background.in_thread(

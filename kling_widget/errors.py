@@ -67,8 +67,9 @@ class KlingError(Exception):
 
     def __str__(self) -> str:
         parts = [self.message]
-        if self.vendor_message and self.vendor_message not in self.message:
-            parts.append(f"The vendor said: {self.vendor_message}")
+        if self.vendor_message and self.vendor_message.rstrip(".") not in self.message:
+            said = self.vendor_message.rstrip()
+            parts.append(f"The vendor said: {said}" + ("" if said.endswith((".", "!", "?", "…")) else "."))
         if self.hint:
             parts.append(self.hint)
         if self.generation_id and self.generation_id not in self.message:

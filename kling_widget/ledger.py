@@ -257,7 +257,9 @@ def _create(path: Path) -> None:
     fresh = path.with_name(f".{uuid.uuid4().hex}.sqlite")
     engine = _engine(fresh)
     with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")  # kept in the file: a second kernel reads while we write
+        connection.exec_driver_sql(
+            "PRAGMA journal_mode = WAL"
+        )  # kept in the file: a second kernel reads while we write
         connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
         _metadata.create_all(connection)
         connection.commit()

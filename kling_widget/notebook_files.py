@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 _EMBED_ONLY = {  # environment variable → host whose pages cannot load files beside the notebook
@@ -58,10 +59,25 @@ def host() -> str:
     return next((name for variable, name in _EMBED_ONLY.items() if variable in os.environ), "jupyter")
 
 
+def kernel_shell() -> Any:
+    """IPython's shell where it runs in a notebook's kernel; None in a terminal and in plain Python."""
+    shell = _shell()
+    return shell if getattr(shell, "kernel", None) is not None else None
+
+
+def running_cell() -> int | None:
+    """Number of the cell that runs (or ran last) in this kernel."""
+    return getattr(kernel_shell(), "execution_count", None)
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
 def _vscode_notebook() -> bool:
     """VS Code's Jupyter extension puts the notebook's path into the kernel's namespace."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
+    shell = _shell()
     return shell is not None and "__vsc_ipynb_file__" in shell.user_ns
 
 

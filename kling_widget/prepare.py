@@ -78,8 +78,8 @@ def facts_of(picture: SourceImage) -> dict[str, Any]:
 def _raise_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]) -> None:
     for field, label in (("image_url", "first frame"), ("tail_image_url", "last frame")):
         if field in pictures and pictures[field].warnings:
-            said = " ".join(pictures[field].warnings)
-            raise ImageError(f"The {label} may be refused: {said}", hint=SEND_ANYWAY, field=field, advice=True)
+            said = "; ".join(pictures[field].warnings)
+            raise ImageError(f"The {label} may be refused: {said}.", hint=SEND_ANYWAY, field=field, advice=True)
     for field, said in request.preflight().items():
         raise InvalidRequestError(said, hint=SEND_ANYWAY, field=field, advice=True)
 

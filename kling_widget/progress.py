@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import background, polling
+from .notebook_files import kernel_shell, running_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,15 +82,9 @@ def show(generation: Generation) -> None:
 
 def _surface(generation: Generation) -> _Surface | None:
     """A cell's output inside a notebook, a line in a terminal, None elsewhere."""
-    if _shell_with_kernel() is not None:
+    if kernel_shell() is not None:
         return CellOutput([generation])
     return _TerminalLine() if sys.stderr.isatty() else None
-
-
-def _shell_with_kernel() -> Any:
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return shell if getattr(shell, "kernel", None) is not None else None
 
 
 async def _tick(generation: Generation, surface: _Surface) -> None:
@@ -115,9 +110,10 @@ class CellOutput:
 
         self._videos_only = videos_only
         self._generations = list(generations)
-        shell = _shell_with_kernel()
         for generation in self._generations:
-            generation.shown_in_cell = getattr(shell, "execution_count", None)
+            generation.shown_in_cell = running_cell()
+            if generation.video is not None:
+                generation.video.shown_in_cell = generation.shown_in_cell
         self._last = self._bundle()
         self._handle: Any = DisplayHandle()
         self._handle.display(self._last, raw=True)

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from . import polling
 from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
 from .credentials import ApiKey, find_key, require_key
@@ -146,7 +148,7 @@ class Studio:
             provider=self.provider,
             request_hash=prepared.request.content_hash(),
             take=1 if take == "new" else take,
-            request=prepared.request.body(),
+            request=msgspec.to_builtins(prepared.request.body()),
             pictures={name: facts_of(picture) for name, picture in prepared.pictures.items()},
             time_factor=self.time_factor if self.simulated else None,
         )

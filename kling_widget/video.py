@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from . import media, notebook_files, video_page
 from .errors import DownloadError
 from .notebook_files import notebook_relative as notebook_relative
+from .notebook_files import running_cell
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,6 +44,9 @@ class Video:
 
     Attributes
     ----------
+    shown_in_cell
+        Number of the cell whose output shows the clip already (`generate` puts it there): as that cell's last line it
+        is not shown a second time.
     embed_limit
         Bytes up to which a clip is embedded in pages that cannot load files; a class attribute, free to set.
     """
@@ -61,6 +65,7 @@ class Video:
         self.url = url
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.first_frame_source = first_frame_source
+        self.shown_in_cell: int | None = None
 
     def bytes(self) -> Bytes:
         """The MP4 file's bytes.
@@ -192,6 +197,8 @@ class Video:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
+        if self.shown_in_cell is not None and self.shown_in_cell == running_cell():
+            return {"text/plain": repr(self)}
         return {"text/html": self.html(), "text/plain": repr(self)}
 
     def _repr_html_(self) -> str:

@@ -45,7 +45,7 @@ def figure(video: Video, host: str) -> str:
     facts = escape(settings(video))
     lines = [escape(prompt(video)), f"<small>{facts}</small>" if facts else "", note]
     caption = "<br>".join(line for line in lines if line)
-    return f'<figure style="margin:0">{shown}<figcaption style="{_CAPTION}">{caption}</figcaption></figure>'
+    return f'<figure style="margin:8px 0 0">{shown}<figcaption style="{_CAPTION}">{caption}</figcaption></figure>'
 
 
 def prompt(video: Video) -> str:
@@ -64,7 +64,7 @@ def settings(video: Video) -> str:
     parts = [
         f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
         f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
-        f"take {take}" if take is not None else "",
+        f"take {take}" if isinstance(take, int) and take > 1 else "",
         size,
         "simulated" if given.get("simulated") else "",
     ]

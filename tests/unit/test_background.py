@@ -177,7 +177,8 @@ def test_work_that_ends_after_the_loop_that_awaited_it_is_nobodys_complaint(comp
     async def give_up() -> None:
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(background.bridge(work), 0.01)
-        _left = asyncio.ensure_future(background.bridge(work))  # cancelled by the end of the loop
+        left = asyncio.ensure_future(background.bridge(work))  # cancelled by the end of the loop
+        assert not left.done()
 
     run_in_thread(lambda: asyncio.run(give_up()))
     work.set_result("late")

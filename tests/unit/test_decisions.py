@@ -15,7 +15,11 @@ from kling_widget.retry import Outcome
     [
         *[(status, True, Outcome.ACCEPTED) for status in (200, 201, 202)],
         *[(status, False, Outcome.UNKNOWN) for status in (200, 201, 204)],
-        *[(status, has_id, Outcome.REJECTED) for status in (302, 400, 401, 403, 404, 422, 429) for has_id in (True, False)],
+        *[
+            (status, has_id, Outcome.REJECTED)
+            for status in (302, 400, 401, 403, 404, 422, 429)
+            for has_id in (True, False)
+        ],
         *[(status, has_id, Outcome.UNKNOWN) for status in (500, 502, 503, 504) for has_id in (True, False)],
     ],
 )
@@ -36,8 +40,17 @@ def test_retry_after_is_obeyed_unless_it_asks_for_more_than_a_person_waits():
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("3", 3), ("0.5", 0.5), (None, None), ("", None), ("soon", None), ("-1", None), ("nan", None), ("inf", None)]
-    + [("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("nan", None),
+        ("inf", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
 )
 def test_retry_after_is_read_leniently(value, seconds):
     assert retry.parse_retry_after(value) == seconds

@@ -81,7 +81,7 @@ def test_a_picture_bomb_is_refused_by_its_header_whatever_pillow_is_set_to(monke
     for setting in (None, Image.MAX_IMAGE_PIXELS, 10**12):
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", setting)
         tracemalloc.start()
-        with pytest.raises(ImageError, match=r"40,000 × 40,000 px .* Pillow's own"):
+        with pytest.raises(ImageError, match=r"40,000 × 40,000 px .* 179 is the most"):
             SourceImage.load(png_header(40_000, 40_000))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

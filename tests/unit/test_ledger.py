@@ -96,7 +96,9 @@ def test_unfinished_is_all_that_a_new_kernel_must_go_on_with(ledger):
 
 
 def test_durations_are_those_of_the_same_length_and_provider(ledger):
-    for number, (duration, provider) in enumerate([(5, "simulator"), (10, "simulator"), (5, "https://x"), (None, "simulator")]):
+    for number, (duration, provider) in enumerate(
+        [(5, "simulator"), (10, "simulator"), (5, "https://x"), (None, "simulator")]
+    ):
         request = {} if duration is None else {"duration": duration}
         ledger.admit(row(number, request_hash=str(number), provider=provider, request=request))
         ledger.update(f"kw-{number}", accepted=100.0, completed=110.0 + number)

@@ -133,7 +133,9 @@ def test_the_hash_is_that_of_what_is_asked_for():
 def test_references_to_pictures_are_filled_in_everywhere_and_never_sent():
     reference = "sha256:" + "a" * 64
     with_references = request(
-        image_url=reference, static_mask=reference, dynamic_masks=[{"mask": reference, "trajectories": [{"x": 0, "y": 0}] * 2}]
+        image_url=reference,
+        static_mask=reference,
+        dynamic_masks=[{"mask": reference, "trajectories": [{"x": 0, "y": 0}] * 2}],
     )
     with pytest.raises(InvalidRequestError, match="was not put in"):
         with_references.to_json()
@@ -143,7 +145,7 @@ def test_references_to_pictures_are_filled_in_everywhere_and_never_sent():
 
 
 def test_filling_references_does_not_warn_again():
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="ratio"):
         made = request(ratio="1:1")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

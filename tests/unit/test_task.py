@@ -16,7 +16,9 @@ def parse(body, headers=None, **options):
     return Task.parse(content, headers or {}, **options)
 
 
-@pytest.mark.parametrize("identifier", ["bA23_2Dk4Yh6RWT5BluZu", "88a64d31-cce4-41e8-b9d8-5392e8c2a6d4:kling-video/v2/master"])
+@pytest.mark.parametrize(
+    "identifier", ["bA23_2Dk4Yh6RWT5BluZu", "88a64d31-cce4-41e8-b9d8-5392e8c2a6d4:kling-video/v2/master"]
+)
 @pytest.mark.parametrize("place", ["id", "generation_id", "header"])
 def test_the_id_is_found_in_each_of_its_places(place, identifier):
     if place == "header":
@@ -58,7 +60,7 @@ json_values = st.recursive(
     max_leaves=8,
 )
 answers = st.fixed_dictionaries(
-    {}, optional={name: json_values for name in ("id", "generation_id", "status", "video", "error", "meta", "message")}
+    {}, optional=dict.fromkeys(("id", "generation_id", "status", "video", "error", "meta", "message"), json_values)
 )
 
 

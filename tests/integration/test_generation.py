@@ -1,0 +1,234 @@
+"""The life of a generation over real HTTP: nothing paid for is lost, nothing is paid twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kling_widget import DownloadError, GenerationFailedError, SubmissionUnknownError, retry
+from kling_widget.simulator import Fault
+from tests.integration.conftest import KEY, studio_on, submissions
+from tests.integration.simulator_fixtures import picture
+
+DEADLINE = 60.0
+"""Seconds a test waits before it gives up; usually a generation takes one."""
+
+
+@pytest.fixture
+def cat(tmp_path):
+    path = tmp_path / "cat.png"
+    path.write_bytes(picture((640, 360)))
+    return path
+
+
+def test_from_a_picture_to_a_saved_video(studio, server, cat):
+    news = []
+    generation = studio.submit(cat, "slow dolly in", duration=5, cfg_scale=0)
+    generation.on_change(lambda each: news.append(each.status))
+    video = generation.wait(DEADLINE)
+    assert (video.width, video.height) == (160, 90)
+    assert video.path.parent == studio.workspace.path / "videos"
+    assert video.metadata["prompt"] == "slow dolly in"
+    assert video.metadata["generation_id"] == generation.id == server.simulator.tasks[0].id
+    assert json.loads(video.path.with_suffix(".json").read_text())["cfg_scale"] == 0
+    assert news[-1] == "completed"
+    assert not list(video.path.parent.glob("*.part"))
+
+
+def test_the_row_is_there_before_the_post_and_the_id_before_the_first_question(studio, server, cat, monkeypatch):
+    seen = {}
+    create, retrieve = studio.client.create, studio.client.retrieve
+
+    async def watched_create(request, **options):
+        seen["before the POST"] = studio.workspace.ledger.rows()[0]
+        return await create(request, **options)
+
+    async def watched_retrieve(generation_id):
+        seen.setdefault("before the first GET", studio.workspace.ledger.rows()[0])
+        return await retrieve(generation_id)
+
+    monkeypatch.setattr(studio.client, "create", watched_create)
+    monkeypatch.setattr(studio.client, "retrieve", watched_retrieve)
+    generation = studio.submit(cat, "slow dolly in")
+    generation.wait(DEADLINE)
+    assert seen["before the POST"].status == "submitting"
+    assert seen["before the POST"].client_request_id == submissions(server)[0].headers["x-client-request-id"]
+    assert seen["before the first GET"].generation_id == generation.id
+
+
+def test_the_same_request_and_take_is_one_submission(studio, server, cat):
+    first = studio.submit(cat, "slow dolly in")
+    assert studio.submit(cat, "slow dolly in") is first
+    video = first.wait(DEADLINE)
+    assert studio.submit(cat, "slow dolly in").wait(DEADLINE) is video
+    assert studio.submit(cat.read_bytes(), "slow dolly in").wait(DEADLINE) is video
+    assert len(submissions(server)) == 1
+    assert studio.submit(cat, "slow dolly in", take=2).wait(DEADLINE) != video
+    assert studio.submit(cat, "slow dolly in", take="new").row.take == 3
+    assert studio.submit(cat, "slow dolly out").wait(DEADLINE) != video
+
+
+def test_a_new_process_returns_the_video_that_is_there(studio, server, cat, tmp_path):
+    video = studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    again = studio_on(server, tmp_path).submit(cat, "slow dolly in").wait(DEADLINE)
+    assert again == video
+    assert len(submissions(server)) == 1
+
+
+def test_a_new_process_goes_on_with_what_was_under_way(serve, cat, tmp_path):
+    server = serve(time_factor=40)
+    first = studio_on(server, tmp_path)
+    generation = first.submit(cat, "slow dolly in")
+    while generation.id is None:
+        pass
+    generation.stop()
+    second = studio_on(server, tmp_path)
+    [taken_up] = second.take_up()
+    assert taken_up.id == generation.id
+    assert taken_up.wait(DEADLINE).path.exists()
+    assert len(submissions(server)) == 1
+
+
+def test_any_id_can_be_resumed_and_costs_nothing(studio, server, cat, tmp_path):
+    made = studio.submit(cat, "slow dolly in")
+    made.wait(DEADLINE)
+    elsewhere = studio_on(server, tmp_path / "elsewhere")
+    assert elsewhere.resume(made.id).wait(DEADLINE).bytes() == made.video.bytes()
+    assert elsewhere.resume(made.id) is elsewhere.resume(made.id)
+    assert len(submissions(server)) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("submit", "drop_after"),
+        Fault("submit", "empty"),
+        Fault("submit", "no_id"),
+        Fault("submit", "status_code", code=504, accepted=True),
+    ],
+    ids=lambda fault: fault.kind,
+)
+def test_a_lost_answer_is_found_in_the_log_and_goes_on(studio, server, cat, fault):
+    server.simulator.faults.add(fault)
+    generation = studio.submit(cat, "slow dolly in")
+    assert generation.wait(DEADLINE).path.exists()
+    assert generation.id == server.simulator.tasks[0].id
+    assert len(submissions(server)) == 1
+
+
+def test_what_is_not_in_the_log_stays_unknown_until_a_person_decides(studio, server, cat, monkeypatch):
+    monkeypatch.setattr(retry, "LOOKUP_DELAYS", (0.01, 0.01))
+    server.simulator.faults.add(Fault("submit", "status_code", code=502))
+    generation = studio.submit(cat, "slow dolly in")
+    with pytest.raises(SubmissionUnknownError) as caught:
+        generation.wait(DEADLINE)
+    assert caught.value.may_have_cost
+    assert generation.status == "unknown"
+    with pytest.raises(SubmissionUnknownError):
+        studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    with pytest.raises(SubmissionUnknownError):
+        caught.value.resolve(DEADLINE)
+    assert len(submissions(server)) == 1
+    assert studio.again(generation).wait(DEADLINE).path.exists()
+    assert len(submissions(server)) == 2
+
+
+def test_a_process_that_died_during_the_post_looks_before_it_sends(studio, server, cat, tmp_path, monkeypatch):
+    accepted = studio.submit(cat, "slow dolly in")
+    accepted.wait(DEADLINE)
+    # The ledger as the dead process left it: the row is written, the answer never came.
+    studio.workspace.ledger.update(
+        accepted.key, status="submitting", generation_id=None, accepted=None, completed=None, saved=None, video_url=None
+    )
+    [taken_up] = studio_on(server, tmp_path).take_up()
+    assert taken_up.wait(DEADLINE).path.exists()
+    assert taken_up.id == accepted.id
+    assert len(submissions(server)) == 1
+
+
+@pytest.mark.parametrize("word", ["waiting", "active", "succeeded", "baking bread", ""])
+def test_a_word_we_do_not_know_means_wait(studio, server, cat, word):
+    server.simulator.faults.add(Fault("retrieve", "word", word=word, times=2))
+    assert studio.submit(cat, "slow dolly in").wait(DEADLINE).path.exists()
+
+
+def test_a_failure_reaches_the_person_with_its_name_and_message(studio, server, cat):
+    generation = studio.submit(cat, "slow dolly in [fail]")
+    with pytest.raises(GenerationFailedError) as caught:
+        generation.wait(DEADLINE)
+    assert caught.value.generation_id == generation.id
+    assert generation.row.error_name in str(caught.value)
+    assert caught.value.vendor_message in generation.row.error_message
+    assert generation.status == "error"
+    assert studio.submit(cat, "slow dolly in [fail]") is not generation  # never charged: it may be tried again
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("retrieve", "status_code", code=500, times=3),
+        Fault("retrieve", "status_code", code=429, retry_after=1, times=2),
+        Fault("retrieve", "drop_before", times=3),
+        Fault("retrieve", "empty", times=2),
+        Fault("retrieve", "garbage", times=2),
+        Fault("retrieve", "lost", times=2),
+        Fault("download", "drop_midway", times=2),
+        Fault("download", "drop_before", times=2),
+        Fault("download", "status_code", code=503, times=2),
+        Fault("download", "wrong_length"),
+        Fault("download", "html"),
+        Fault("download", "truncated"),
+        Fault("download", "expired"),
+    ],
+    ids=lambda fault: f"{fault.where}-{fault.kind}-{fault.code}",
+)
+def test_trouble_on_the_way_does_not_lose_the_video(studio, server, cat, fault):
+    server.simulator.faults.add(fault)
+    video = studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    assert video.info.frames > 0
+    assert not list(video.path.parent.glob("*.part"))
+    assert len(submissions(server)) == 1
+
+
+def test_a_web_page_instead_of_a_video_is_never_saved_as_one(studio, server, cat):
+    server.simulator.faults.add(Fault("download", "html", times=None))
+    generation = studio.submit(cat, "slow dolly in")
+    with pytest.raises(DownloadError, match="not an MP4") as caught:
+        generation.wait(DEADLINE)
+    assert caught.value.generation_id == generation.id
+    assert not list(studio.workspace.path.glob("videos/*.mp4"))
+    server.simulator.faults.clear()
+    generation.watch()
+    assert generation.wait(DEADLINE).path.exists()
+
+
+def test_the_download_carries_no_key(studio, server, cat):
+    studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    downloads = [each for each in server.simulator.requests if each.path.endswith(".mp4")]
+    assert downloads
+    assert all("authorization" not in each.headers for each in downloads)
+
+
+def test_a_video_that_was_deleted_is_fetched_again_without_paying(studio, server, cat, tmp_path):
+    video = studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    video.path.unlink()
+    assert studio_on(server, tmp_path).submit(cat, "slow dolly in").wait(DEADLINE).path.exists()
+    assert len(submissions(server)) == 1
+
+
+def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, server, cat):
+    import numpy as np
+
+    mask = np.zeros((360, 640), np.uint8)
+    tail = np.full((360, 640, 3), 0.5)
+    path = [{"x": 0, "y": 0}, {"x": 9, "y": 9}]
+    studio.submit(
+        cat, "p", tail_image=tail, static_mask=mask, dynamic_masks=[{"mask": mask, "trajectories": path}]
+    ).wait(DEADLINE)
+    body = json.loads(submissions(server)[0].body)
+    for sent in (body["image_url"], body["tail_image_url"], body["static_mask"], body["dynamic_masks"][0]["mask"]):
+        assert sent.startswith("data:image/png;base64,")
+    row = studio.workspace.ledger.rows()[0]
+    assert "base64" not in json.dumps(row.request)
+    assert KEY not in json.dumps(row.request)

@@ -1,0 +1,209 @@
+"""The wire: what is sent is what the specification writes, and every answer it allows is understood."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import warnings
+
+import pytest
+
+from kling_widget import Client, ImageToVideoRequest, InvalidRequestError, ServerError, SubmissionUnknownError
+from kling_widget.simulator import Fault
+from tests.integration.conftest import KEY, submissions
+from tests.integration.simulator_fixtures import data_uri, picture
+
+PICTURE = data_uri(picture())
+URL = "https://example.org/cat.png"
+SPECIFIED = "/v2/generate/video/kling/generation"
+
+
+def request(**fields):
+    return ImageToVideoRequest(**{"image_url": PICTURE, "prompt": "a quiet harbour", **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"image_url": URL},
+        {"tail_image_url": PICTURE},
+        {"prompt": "ein “stiller” Hafen\n静かな港 🌊"},
+        {"negative_prompt": "blur"},
+        {"duration": 5},
+        {"duration": 10},
+        {"cfg_scale": 0},
+        {"cfg_scale": 0.35},
+        {"cfg_scale": 1},
+        {"ratio": "9:16"},
+        {"aspect_ratio": "1:1"},
+        {"static_mask": PICTURE},
+        {"dynamic_masks": [{"mask": PICTURE, "trajectories": [{"x": 0, "y": 1.5}, {"x": 3, "y": 4}]}]},
+        {"camera_control": {"type": "simple", "config": {"pan": -10, "zoom": 0}}},
+        {"camera_control": {"type": "forward_up"}},
+    ],
+    ids=lambda fields: ",".join(fields) or "required",
+)
+async def test_each_field_goes_out_as_specified_and_is_accepted(server, fields):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        made = request(**fields)
+    async with Client(KEY, server.url) as client:
+        task = await client.create(made, client_request_id="kw-1")
+    [sent] = submissions(server)
+    expected = {
+        "model": "kling-video/v1.6/pro/image-to-video",
+        "image_url": PICTURE,
+        "prompt": "a quiet harbour",
+        **fields,
+    }
+    assert json.loads(sent.body) == expected
+    assert sent.path == SPECIFIED
+    assert sent.headers["content-type"] == "application/json"
+    assert sent.headers["accept"] == "*/*"
+    assert sent.headers["authorization"].startswith("Bearer ")
+    assert sent.headers["x-client-request-id"] == "kw-1"
+    assert task.id
+    assert task.status == "queued"
+
+
+async def test_zero_is_sent_as_zero(server):
+    async with Client(KEY, server.url) as client:
+        await client.create(request(cfg_scale=0))
+    assert b'"cfg_scale":0}' in submissions(server)[0].body
+
+
+@pytest.mark.parametrize("status", [200, 201])
+@pytest.mark.parametrize("place", ["id", "generation_id", "header"])
+@pytest.mark.parametrize("shape", ["short", "uuid", "colon"])
+async def test_every_place_and_shape_of_the_id_is_understood(serve, status, place, shape):
+    server = serve(submit_status=status, id_in=place, id_shape=shape)
+    async with Client(KEY, server.url) as client:
+        task = await client.create(request())
+        assert task.id == server.simulator.tasks[0].id
+        again = await client.retrieve(task.id)
+    asked = next(each for each in server.simulator.requests if each.method == "GET")
+    assert asked.path == SPECIFIED
+    assert asked.query == {"generation_id": task.id}
+    assert again.state in ("pending", "completed")
+
+
+async def test_the_universal_path_is_a_setting(server):
+    async with Client(KEY, server.url, path="/v2/video/generations") as client:
+        task = await client.create(request())
+        await client.retrieve(task.id)
+    assert {each.path for each in server.simulator.requests} == {"/v2/video/generations"}
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage", "no_id"])
+async def test_a_2xx_without_an_id_is_unknown_and_is_found_again_by_the_client_request_id(server, kind):
+    server.simulator.faults.add(Fault("submit", kind))
+    async with Client(KEY, server.url) as client:
+        with pytest.raises(SubmissionUnknownError) as caught:
+            await client.create(request(), client_request_id="kw-lost")
+        assert caught.value.may_have_cost
+        assert caught.value.client_request_id == "kw-lost"
+        assert await client.find("kw-lost", since=server.simulator.clock()) == server.simulator.tasks[0].id
+        assert await client.find("kw-other", since=server.simulator.clock()) is None
+    assert len(submissions(server)) == 1
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage"])
+async def test_an_unreadable_answer_to_a_question_is_no_news(server, kind):
+    async with Client(KEY, server.url) as client:
+        task = await client.create(request())
+        server.simulator.faults.add(Fault("retrieve", kind))
+        assert (await client.retrieve(task.id)).state == "pending"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("submit", "drop_after"),
+        Fault("submit", "drop_after", reset=False),
+        Fault("submit", "drop_midway"),
+        Fault("submit", "status_code", code=500, accepted=True),
+        Fault("submit", "status_code", code=502),
+        Fault("submit", "status_code", code=503),
+        Fault("submit", "status_code", code=504, accepted=True),
+    ],
+    ids=lambda fault: f"{fault.kind}-{fault.code}-{fault.accepted}",
+)
+async def test_a_submission_that_may_have_arrived_is_never_sent_again(server, fault):
+    server.simulator.faults.add(fault)
+    async with Client(KEY, server.url) as client:
+        with pytest.raises(SubmissionUnknownError):
+            await client.create(request())
+    assert len(submissions(server)) == 1
+
+
+async def test_429_is_tried_again_after_what_the_vendor_asked_for(server):
+    server.simulator.faults.add(Fault("submit", "status_code", code=429, retry_after=1, times=2))
+    waits = []
+    async with Client(KEY, server.url) as client:
+        await client.create(request(), on_wait=waits.append)
+    assert len(submissions(server)) == 3
+    assert len(waits) == 2
+    assert min(waits) >= 1
+
+
+async def test_a_server_that_is_not_there_is_tried_again_and_then_named():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    waits = []
+    async with Client(KEY, address) as client:
+        with pytest.raises(ServerError, match="cannot be reached"):
+            await client.create(request(), on_wait=waits.append)
+    assert len(waits) == 4
+
+
+async def test_a_redirect_is_not_followed_and_takes_no_key_along():
+    seen = []
+
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection:
+            while b"\r\n\r\n" not in (head := connection.recv(1 << 16)):
+                pass
+            seen.append(head)
+            connection.sendall(
+                b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/elsewhere\r\nContent-Length: 0\r\n\r\n"
+            )
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        async with Client(KEY, f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+            with pytest.raises(InvalidRequestError, match="307"):
+                await client.create(request())
+        thread.join(timeout=10)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.org", "ftp://127.0.0.1", "example.org", "https://", "http://192.168.0.1"]
+)
+def test_the_key_only_goes_to_https_or_to_this_machine(address):
+    with pytest.raises(InvalidRequestError, match="https"):
+        Client(KEY, address)
+
+
+async def test_the_balance_is_read(server):
+    async with Client(KEY, server.url) as client:
+        assert await client.balance() > 0
+
+
+async def test_a_refusal_carries_the_vendors_own_words(server):
+    body = {"message": "Invalid enum value. Expected '5' | '10', received '7'"}
+    server.simulator.faults.add(Fault("submit", "status_code", code=400, message=body["message"]))
+    async with Client(KEY, server.url) as client:
+        with pytest.raises(InvalidRequestError) as caught:
+            await client.create(request())
+    assert caught.value.vendor_message == body["message"]
+    assert body["message"] in str(caught.value)
+    assert not caught.value.may_have_cost
