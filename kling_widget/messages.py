@@ -99,9 +99,10 @@ class MessageHandlers:
             self._drop_problem(message["slot"])
             self._fill(message["slot"], None)
 
-    async def _on_key(self, message: Message, _buffers: list[memoryview]) -> None:
+    async def _on_key(self, _message: Message, buffers: list[memoryview]) -> None:
         try:
-            key = ApiKey(str(message.pop("key", "")))
+            # In a buffer, since what a message says is logged by kernels at DEBUG.
+            key = ApiKey(bytes(buffers[0]).decode("utf-8", "replace") if buffers else "")
             studio = await background.in_thread(studio_for, api_key=key, **self._settings)
             studio.client  # noqa: B018 -- a bad base URL is said now
         except KlingError as error:

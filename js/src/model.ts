@@ -100,7 +100,7 @@ export interface ToKernel {
   };
   url: { slot: Slot; url: string };
   remove: { slot: Slot };
-  /** In the buffer: kernels log what messages say at DEBUG, and never their buffers. */
+  /** In the buffer, for kernels log what messages say at DEBUG, and never their buffers. */
   key: Record<never, never>;
   preview: { key: string };
   video: { key: string; offset: number };

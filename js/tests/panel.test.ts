@@ -1,5 +1,5 @@
 import { beforeEach, expect, test, vi } from "vitest";
-import { FakeModel, entry, frame, ready } from "./fake";
+import { FakeModel, type SentOf, entry, frame, ready } from "./fake";
 import { carrying, choose, pass, picture, show, type, until } from "./page";
 
 let model: FakeModel;
