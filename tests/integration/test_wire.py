@@ -169,7 +169,8 @@ async def test_a_redirect_is_not_followed_and_takes_no_key_along():
                 pass
             seen.append(head)
             connection.sendall(
-                b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/elsewhere\r\nContent-Length: 0\r\n\r\n"
+                b"HTTP/1.1 307 Temporary Redirect\r\n"
+                b"Location: http://127.0.0.1:1/elsewhere\r\nContent-Length: 0\r\n\r\n"
             )
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(1 << 16):

@@ -21,7 +21,8 @@ def request(**fields):
 
 def test_only_fields_that_were_set_are_sent():
     assert request().to_json() == (
-        b'{"model":"kling-video/v1.6/pro/image-to-video","image_url":"https://example.org/cat.png","prompt":"The cat yawns"}'
+        b'{"model":"kling-video/v1.6/pro/image-to-video",'
+        b'"image_url":"https://example.org/cat.png","prompt":"The cat yawns"}'
     )
 
 

@@ -1,0 +1,61 @@
+"""``make bench``: what the package costs. Times only as ratios of runs that alternate in one session."""
+
+from __future__ import annotations
+
+import gzip
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import kling_widget
+
+STATIC = Path(kling_widget.__file__).parent / "static"
+BUNDLE_TARGET = 20_000  # bytes; docs/architecture.md
+IMPORT_TARGET = 1.10
+ROUNDS = 15
+
+
+def bundle() -> bool:
+    """Bytes of the front end as it travels: each file gzipped on its own."""
+    sizes = {name: len(gzip.compress((STATIC / name).read_bytes(), 9)) for name in ("widget.js", "widget.css")}
+    total = sum(sizes.values())
+    parts = " + ".join(f"{name} {size:,}" for name, size in sizes.items())
+    return verdict("front end, gzipped bytes", f"{total:,} ({parts})", total <= BUNDLE_TARGET, f"≤ {BUNDLE_TARGET:,}")
+
+
+def seconds(code: str) -> float:
+    """Seconds a fresh interpreter takes for `code`."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    return time.perf_counter() - began
+
+
+def ratio(name: str, ours: str, theirs: str, target: float | None) -> bool:
+    """Median of the ratios of alternating runs of two imports."""
+    seconds(ours), seconds(theirs)  # bytecode and file caches
+    ratios = [seconds(ours) / seconds(theirs) for _ in range(ROUNDS)]
+    low, median, high = min(ratios), statistics.median(ratios), max(ratios)
+    shown = f"{median:.2f} (min {low:.2f}, max {high:.2f}, {ROUNDS} alternating runs)"
+    return verdict(name, shown, target is None or median <= target, "no target" if target is None else f"≤ {target:.2f}")
+
+
+def verdict(name: str, figure: str, reached: bool, target: str) -> bool:
+    print(f"{'ok    ' if reached else 'MISSED'}  {name}: {figure}; target {target}", flush=True)
+    return reached
+
+
+def main() -> int:
+    theirs = "import anywidget, httpx"
+    results = [
+        bundle(),
+        ratio("import kling_widget / import anywidget, httpx", "import kling_widget", theirs, IMPORT_TARGET),
+        # The package imports its rooms on first use; this is what the first KlingWidget() pays.
+        ratio("… and its widget / the same", "import kling_widget; kling_widget.KlingWidget", theirs, None),
+    ]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
