@@ -54,6 +54,7 @@ class Course:
     def __init__(self, studio: Studio, row: Row, *, fresh: bool, on_change: Callable[[], object]) -> None:
         self.row = row
         self.expected: polling.Expectation | None = None
+        self.note = ""
         self._studio = studio
         self._fresh = fresh
         self._on_change = on_change
@@ -92,7 +93,9 @@ class Course:
             self._posting, self._fresh = True, False
             try:
                 request = await background.in_thread(self._studio.wire_request, self.row)
-                task = await self._studio.client.create(request, client_request_id=self.row.client_request_id)
+                reference = self.row.client_request_id
+                task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
+                self.note = ""
                 await self._accepted(task.id, task)
             except SubmissionUnknownError:
                 await self._update(status="unknown")
@@ -100,11 +103,15 @@ class Course:
                 await self._update(status="rejected", error_name=type(error).__name__, error_message=str(error))
                 raise
             finally:
-                self._posting = False
+                self._posting, self.note = False, ""
         if self._stop_wanted:
             raise asyncio.CancelledError
         if self.row.status == "unknown":
             await self._look_up()
+
+    def _waits(self, _seconds: float) -> None:
+        self.note = "The server cannot be reached or is busy; trying again."
+        self._on_change()
 
     async def _accepted(self, generation_id: str | None, task: Task | None) -> None:
         await self._update(

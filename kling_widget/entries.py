@@ -37,7 +37,7 @@ def frame_of(picture: SourceImage | None) -> dict[str, Any] | None:
 
 def entry_of(generation: Generation) -> dict[str, Any]:
     """The Entry of the contract."""
-    row, error = generation.row, generation.error
+    row = generation.row
     expected = generation.expected.median if generation.expected and generation.active else None
     return {
         "key": generation.key,
@@ -52,8 +52,7 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "expected": expected,
         "active": generation.active,
         "simulated": generation.simulated,
-        "problem": error.message if error else row.error_message,
-        "hint": error.hint if error else "",
+        **_problem_of(generation),
         "video": _video_of(generation),
     }
 
@@ -65,7 +64,20 @@ def problem_of(error: KlingError) -> dict[str, Any]:
     about_key = isinstance(error, MissingKeyError | AuthenticationError)
     field = "key" if about_key else FORM_FIELDS.get(error.field or "", "form")
     hint = "" if error.advice else error.hint
+    if isinstance(error, MissingKeyError):
+        hint = "Nothing was submitted. Enter one here, or set AIMLAPI_KEY before you open the widget."
     return {"field": field, "text": f"{error.message} {hint}".strip(), "anyway": error.advice}
+
+
+def _problem_of(generation: Generation) -> dict[str, Any]:
+    from .errors import AuthenticationError
+
+    error = generation.error
+    if error is None:
+        return {"problem": generation.row.error_message, "hint": generation.note}
+    if isinstance(error, AuthenticationError):
+        return {"problem": "The key was refused.", "hint": ""}  # what to do stands beside the key
+    return {"problem": error.message, "hint": error.hint}
 
 
 def _video_of(generation: Generation) -> dict[str, Any] | None:

@@ -76,6 +76,11 @@ class Generation:
         return self._course.row
 
     @property
+    def note(self) -> str:
+        """What it is waiting for while it isn't delivered, in a sentence; empty else."""
+        return self._course.note
+
+    @property
     def expected(self) -> polling.Expectation | None:
         """How long it should take, seconds from acceptance; None before it was asked."""
         return self._course.expected

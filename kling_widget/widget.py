@@ -16,9 +16,9 @@ import anywidget
 import traitlets
 
 from . import background
-from .credentials import ApiKey
+from .credentials import ApiKey, hidden
 from .entries import entry_of, frame_of, problem_of
-from .errors import ImageError, KlingError
+from .errors import AuthenticationError, ImageError, KlingError
 from .generation import Generation
 from .images import SourceImage
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
@@ -98,8 +98,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool | None = None,
     ) -> None:
-        if api_key is not None:
-            api_key = ApiKey(api_key)
+        api_key = hidden(api_key)
         self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
         self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace}
         self._uploads = Uploads()
@@ -260,6 +259,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         if generation.video is not None and in_output:
             for output in self._outputs:
                 output.update(generation)
+        if isinstance(generation.error, AuthenticationError):
+            self._show_problem(generation.error)
         if not self._refreshing:
             self._refreshing = True
             background.go(self._refresh())

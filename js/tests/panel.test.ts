@@ -105,8 +105,8 @@ test("the simulator says so; the key goes as a message, and the field forgets it
 test("a refused key can be changed where it is told, on the simulator or not", async () => {
   const { ui } = show(model);
   model.set("problems", [{ field: "key", text: "The key was refused." }]);
-  await until(() => ui.queryByRole("button", { name: "Change the key" }));
-  ui.getByRole("button", { name: "Change the key" }).click();
+  await until(() => ui.queryByRole("button", { name: "Enter a key" }));
+  ui.getByRole("button", { name: "Enter a key" }).click();
   await until(() => ui.queryByLabelText("API key"));
   expect(ui.getByRole("alert").textContent).toContain("The key was refused.");
 });

@@ -96,7 +96,7 @@ def test_what_python_sends_has_the_typed_fields() -> None:
 
     row = SimpleNamespace(request={"prompt": "p"}, take=1, created=0.0, error_message=None)
     facts = {"key": "k", "id": None, "status": "queued", "elapsed": 1.0, "expected": None, "active": True}
-    generation = SimpleNamespace(row=row, error=None, simulated=True, video=None, **facts)
+    generation = SimpleNamespace(row=row, error=None, note="", simulated=True, video=None, **facts)
     assert set(entry_of(generation)) == set(interface_of("Entry"))  # type: ignore[arg-type]
 
 

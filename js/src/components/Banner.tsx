@@ -18,7 +18,7 @@ export function Banner({ view }: { view: View }) {
       )}
       {!open && (
         <button type="button" class="kw-link" onClick={() => setOpened(simulated)}>
-          {simulated ? "Add a key" : "Change the key"}
+          {simulated ? "Add a key" : "Enter a key"}
         </button>
       )}
       {open && <KeyField view={view} close={() => setOpened(null)} />}
