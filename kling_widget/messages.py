@@ -80,7 +80,7 @@ class MessageHandlers:
         try:
             upload = self._uploads.get(name, slot, file_name, int(message.get("size") or 0))
         except ValueError as error:
-            self._show_problem(ImageError(f"{file_name} cannot be used: {error}.", field=SLOT_FIELDS[slot]))
+            self._refuse(slot, f"{file_name} cannot be used: {error}.", "Choose another picture.")
             return
         ok = upload.add(offset, buffers[0], message.get("sha256"))
         reply = {"type": "received", "re": message.get("id"), "upload": name, "offset": offset, "ok": ok}
@@ -91,8 +91,14 @@ class MessageHandlers:
             await self._load(slot, upload.take(), file_name)
 
     async def _on_url(self, message: Message, _buffers: list[memoryview]) -> None:
-        if message.get("slot") in SLOTS:
-            await self._load(message["slot"], str(message.get("url", "")).strip(), None)
+        slot, url = message.get("slot"), str(message.get("url", "")).strip()
+        if slot in SLOTS and ("://" in url or url.startswith("data:")):
+            await self._load(slot, url, None)
+        elif slot in SLOTS:  # without a scheme it would be read as a path
+            self._refuse(slot, f"{url[:200]} is not a web address.", "It begins with https://.")
+
+    def _refuse(self, slot: str, message: str, hint: str) -> None:
+        self._show_problem(ImageError(message, hint=hint, field=SLOT_FIELDS[slot]))
 
     async def _on_remove(self, message: Message, _buffers: list[memoryview]) -> None:
         if message.get("slot") in SLOTS:
@@ -152,8 +158,12 @@ class MessageHandlers:
             if facts is None:
                 self._fill(slot, None)
             else:
-                source = facts["url"] or await background.in_thread(self._studio.picture, facts["sha256"])
-                await self._load(slot, source, facts["name"])
+                try:
+                    source = facts["url"] or await background.in_thread(self._studio.picture, facts["sha256"])
+                except ImageError as error:
+                    self._refuse(slot, error.message, error.hint)
+                else:
+                    await self._load(slot, source, facts["name"])
 
     async def _on_continue(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.video is not None:
@@ -175,7 +185,10 @@ class MessageHandlers:
         facts = generation.row.pictures.get("image_url")
         if facts is None or facts["url"]:
             return None
-        return SourceImage.load(self._studio.picture(facts["sha256"])).thumbnail()
+        try:
+            return SourceImage.load(self._studio.picture(facts["sha256"])).thumbnail()
+        except ImageError:  # the person has tidied the workspace: nothing to show
+            return None
 
 
 def _read(path: Path, offset: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-LARGEST_UPLOAD = 200 * 1024 * 1024  # bytes; a scan as TIFF can be large, a mistaken video file is larger
+LARGEST_UPLOAD = 200_000_000  # bytes; a scan as TIFF can be large, a mistaken video file is larger
 LARGEST_CHUNK = 512 * 1024  # bytes; one comm message over 10 MB closes the websocket, Colab drops 1 MB and more
 
 
@@ -31,7 +31,8 @@ class Upload:
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= LARGEST_UPLOAD:
-            raise ValueError(f"a picture of {self.size} bytes is not taken; the most is {LARGEST_UPLOAD}")
+            most = LARGEST_UPLOAD // 1_000_000
+            raise ValueError(f"a picture of {self.size / 1e6:,.0f} MB is not taken, {most} MB is the most")
         self._data = bytearray(self.size)
 
     def add(self, offset: int, chunk: bytes | memoryview, sha256: str | None) -> bool:

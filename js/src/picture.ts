@@ -7,6 +7,16 @@ import { Upload } from "./upload";
 /** Milliseconds after which a picture that is in but brought no news shows what the traits say: the news may be the old news. */
 const READING = 15_000;
 
+/** Bytes of the largest file the kernel takes (LARGEST_UPLOAD in kling_widget/uploads.py). */
+const MOST = 200_000_000;
+
+/** Why this file is not even sent, in a sentence; null if it is. */
+function refusal({ name, size }: File): string | null {
+  if (!size) return `${name} is empty. Choose another picture.`;
+  if (size <= MOST) return null;
+  return `${name} is too large: ${Math.round(size / 1e6)} MB, and ${MOST / 1e6} MB is the most. Choose another picture.`;
+}
+
 /** One picture slot: what is on its way to the kernel, and what to show meanwhile. */
 export class Picture {
   phase: "idle" | "sending" | "reading" = "idle";
@@ -42,8 +52,8 @@ export class Picture {
   pick(file: File): void {
     if (this.#holds(file)) return; // the kernel has it, and would have no news to tell
     this.#stop();
-    this.problem = file.size ? null : `${file.name} is empty. Choose another picture.`;
-    if (file.size) this.#start(file);
+    this.problem = refusal(file);
+    if (!this.problem) this.#start(file);
     this.changed();
   }
 
