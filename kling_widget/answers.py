@@ -73,8 +73,9 @@ def unknown(reference: str, because: str) -> SubmissionUnknownError:
 def unreachable(base_url: str, error: Exception) -> ServerError:
     """The error for a connection that was not made or broke on a call that costs nothing."""
     host = urlsplit(base_url).netloc
+    answers_late = "Timeout" in type(error).__name__ and "Connect" not in type(error).__name__
     return ServerError(
-        f"The server {host} cannot be reached ({type(error).__name__}).",
+        f"The server {host} does not answer." if answers_late else f"The server {host} cannot be reached.",
         hint="Nothing was charged. Check the network, then try again.",
     )
 

@@ -174,8 +174,8 @@ def check_pixels(size: tuple[int, int], name: str) -> None:
     if width * height > MAX_PIXELS:
         raise ImageError(
             f"{name} is too large to open safely: {pixels(width, height)} are {width * height / 1e6:,.0f} megapixels, "
-            f"and the limit, Pillow's own, is {MAX_PIXELS / 1e6:.0f}.",
-            hint="Scale it down first; the video has 1080 lines.",
+            f"and {MAX_PIXELS / 1e6:.0f} is the most.",
+            hint="Scale it down first; the video is 1920 px long at most.",
         )
 
 

@@ -164,17 +164,21 @@ function Address({ label, id, close, use }: { label: string; id: string; close: 
   );
 }
 
+function sentences(texts: string[]): string {
+  return texts.map((text) => text.replace(/\.?$/, ".")).join(" ");
+}
+
 /** What was changed about the picture, and what may go wrong with it. */
 export function Notes({ view, slot, label }: Props) {
   const { frame, phase } = view.pictures[slot];
   if (!frame || phase !== "idle") return null;
   const problems = view.problems(slot).map(({ text }) => text);
-  const warnings = frame.warnings.filter((warning) => !problems.includes(warning));
+  const warnings = frame.warnings.filter((warning) => !problems.some((problem) => problem.includes(warning)));
   if (!frame.changes.length && !warnings.length) return null;
   return (
     <p class="kw-note">
-      {label}: {frame.changes.join(" ")}
-      {warnings.length > 0 && <span class="kw-warn"> {warnings.join(" ")}</span>}
+      {label}: {sentences(frame.changes)}
+      {warnings.length > 0 && <span class="kw-warn"> {sentences(warnings)}</span>}
     </p>
   );
 }
