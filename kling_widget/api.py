@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from . import progress as shown
-from .credentials import ApiKey
+from .credentials import ApiKey, hidden
 from .generation import Generation
 from .studio import Take, studio_for
 from .video import Video
@@ -61,8 +61,7 @@ def submit(
     KlingError
         Nothing was submitted; see :mod:`kling_widget.errors`.
     """
-    if api_key is not None:
-        api_key = ApiKey(api_key)
+    api_key = hidden(api_key)
     studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
     generation = studio.submit(
         image, prompt, tail_image=tail_image, take=take, send_anyway=send_anyway, **fields
@@ -72,7 +71,14 @@ def submit(
     return generation
 
 
-def generate(image: Any, prompt: str, *, timeout: float | None = None, **arguments: Any) -> Video:
+def generate(
+    image: Any,
+    prompt: str,
+    *,
+    timeout: float | None = None,
+    api_key: str | ApiKey | None = None,
+    **arguments: Any,
+) -> Video:
     """Make a video and wait for it, with a progress bar.
 
     Takes everything :func:`submit` takes. Ctrl-C stops the waiting, never the generation.
@@ -81,6 +87,8 @@ def generate(image: Any, prompt: str, *, timeout: float | None = None, **argumen
     ----------
     timeout
         Seconds to wait at most; None waits for good.
+    api_key
+        As of :func:`submit`.
 
     Returns
     -------
@@ -93,7 +101,8 @@ def generate(image: Any, prompt: str, *, timeout: float | None = None, **argumen
     KlingError
         See :mod:`kling_widget.errors`.
     """
-    return submit(image, prompt, **arguments).wait(timeout)
+    api_key = hidden(api_key)
+    return submit(image, prompt, api_key=api_key, **arguments).wait(timeout)
 
 
 def resume(
@@ -114,8 +123,7 @@ def resume(
     api_key, base_url, workspace, simulate, progress
         As of :func:`submit`.
     """
-    if api_key is not None:
-        api_key = ApiKey(api_key)
+    api_key = hidden(api_key)
     studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
     generation = studio.resume(generation_id)
     if progress:

@@ -16,7 +16,7 @@ import httpx as http
 
 from . import retry
 from .answers import error_of, json_object, unknown, unreachable, what_came
-from .credentials import ApiKey, require_key
+from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
 from .retry import Outcome
 from .task import Task
@@ -69,15 +69,16 @@ class Client:
         path: str = GENERATION_PATH,
         transport: http.AsyncBaseTransport | None = None,
     ) -> None:
-        if api_key is not None:
-            api_key = ApiKey(api_key)  # from here on no frame of ours holds the bare text
+        api_key = hidden(api_key)
         if simulate:
             api_key, base_url = ApiKey("simulator"), SIMULATOR_URL
             if transport is None:
                 from .simulator import Simulator, SimulatorSettings
 
                 transport = Simulator(SimulatorSettings()).transport()
-        self.base_url = (base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL).rstrip("/")
+        # Two lines: verbose tracebacks show os.environ, and a key in it, beside the line that fails.
+        chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
+        self.base_url = chosen.rstrip("/")
         self._path = path
         self._http = http.AsyncClient(
             base_url=_checked_base_url(self.base_url),

@@ -36,13 +36,24 @@ class ApiKey:
     __slots__ = ("__value",)
 
     def __init__(self, value: str | ApiKey) -> None:
-        text = value.reveal() if isinstance(value, ApiKey) else value.strip()
-        if not text or not text.isascii() or not text.isprintable() or " " in text:
+        self.__value = value.reveal() if isinstance(value, ApiKey) else value.strip()
+        value = ""  # a traceback may show the locals of every frame
+        if not self._plausible():
             raise AuthenticationError(
                 "This does not look like an API key: it is empty or has spaces or unusual characters.",
                 hint="Copy the key once more from the vendor's key page.",
             )
-        self.__value = text
+
+    @classmethod
+    def unchecked(cls, value: str | ApiKey) -> ApiKey:
+        """A key hidden before anything can raise; ``ApiKey(…)`` of it checks it."""
+        key = cls.__new__(cls)
+        key.__value = value.reveal() if isinstance(value, ApiKey) else value.strip()
+        return key
+
+    def _plausible(self) -> bool:
+        text = self.__value
+        return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
     def reveal(self) -> str:
         """The key itself, for the Authorization header."""
@@ -65,11 +76,7 @@ def find_key(explicit: str | ApiKey | None = None, environ: Mapping[str, str] | 
     """
     if explicit is not None:
         return ApiKey(explicit)
-    variables = os.environ if environ is None else environ
-    for name in KEY_NAMES:
-        if variables.get(name, "").strip():
-            return ApiKey(variables[name])
-    found = _from_colab() or _from_keyring()
+    found = _from_environment(environ) or _from_colab() or _from_keyring()
     return ApiKey(found) if found else None
 
 
@@ -81,7 +88,17 @@ def require_key(explicit: str | ApiKey | None = None) -> ApiKey:
     return key
 
 
-def _from_colab() -> str | None:
+def hidden(api_key: str | ApiKey | None) -> ApiKey | None:
+    """The argument of a public function, hidden: from here on none of its frames holds the bare text."""
+    return None if api_key is None else ApiKey.unchecked(api_key)
+
+
+def _from_environment(environ: Mapping[str, str] | None) -> ApiKey | None:
+    variables = os.environ if environ is None else environ
+    return next((ApiKey.unchecked(variables[name]) for name in KEY_NAMES if variables.get(name, "").strip()), None)
+
+
+def _from_colab() -> ApiKey | None:
     try:
         userdata = importlib.import_module("google.colab.userdata")
     except ImportError:
@@ -92,11 +109,11 @@ def _from_colab() -> str | None:
         except (userdata.SecretNotFoundError, userdata.NotebookAccessError, userdata.TimeoutException):
             continue
         if value:
-            return str(value)
+            return ApiKey.unchecked(str(value))
     return None
 
 
-def _from_keyring() -> str | None:
+def _from_keyring() -> ApiKey | None:
     try:
         keyring = importlib.import_module("keyring")
     except ImportError:
@@ -107,5 +124,5 @@ def _from_keyring() -> str | None:
         except keyring.errors.KeyringError:  # no keyring on this machine, or it stays locked
             return None
         if value:
-            return str(value)
+            return ApiKey.unchecked(str(value))
     return None

@@ -14,7 +14,7 @@ import msgspec
 
 from . import polling
 from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
-from .credentials import ApiKey, find_key, require_key
+from .credentials import ApiKey, find_key, hidden, require_key
 from .errors import ImageError, InvalidRequestError
 from .generation import Generation
 from .ledger import Row
@@ -55,9 +55,12 @@ class Studio:
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool = False,
     ) -> None:
+        api_key = hidden(api_key)
         self.simulated = simulate or (api_key is None and simulation_forced())
         self.workspace = Workspace(workspace)
-        self.base_url = (base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL).rstrip("/")
+        # Two lines: verbose tracebacks show os.environ, and a key in it, beside the line that fails.
+        chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
+        self.base_url = chosen.rstrip("/")
         self._api_key = ApiKey(api_key) if api_key is not None else None
         self._generations: dict[str, Generation] = {}
         self._lock = threading.Lock()
@@ -310,8 +313,9 @@ def studio_for(
 
     Parameters as of :class:`Studio`. A key given later replaces the one before.
     """
+    api_key = hidden(api_key)
     if api_key is not None:
-        api_key = ApiKey(api_key)
+        api_key = ApiKey(api_key)  # a bad one is refused before it takes the place of a good one
     fresh = Studio(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
     with _studios_lock:
         studio = _studios.setdefault((fresh.workspace.path, fresh.provider), fresh)
