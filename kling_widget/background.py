@@ -164,12 +164,11 @@ def _patch(current: asyncio.AbstractEventLoop) -> bool:
     """Let a loop run nested; False where it can't be (uvloop). Nothing is patched before somebody waits this way."""
     if current in _patched:
         return True
+    # Not nest_asyncio: it is archived, and on ipykernel 7, where all cells share one context, it drops queued cells.
+    import nest_asyncio2
+
     try:
-        import nest_asyncio
-    except ImportError:  # Python 3.14 and later
-        import nest_asyncio2 as nest_asyncio
-    try:
-        nest_asyncio.apply(current)
+        nest_asyncio2.apply(current)
     except ValueError:  # not an asyncio loop in pure Python
         return False
     _patched.add(current)
