@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+
+from .money import Expense
 
 SCHEMA_VERSION = 1  # kept in SQLite's user_version
 BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
@@ -21,6 +23,7 @@ BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours ta
 UNDER_WAY = ("submitting", "queued", "generating")  # goes on by itself in the next kernel
 FREE_TAKE = ("rejected", "error")  # never charged: the same request and take may be submitted again
 COLUMNS_OF_TRUTH = ("client_request_id", "provider", "request_hash", "created")  # written once, never changed
+Check = Callable[[list[Expense]], object]  # raises where a new row is not to be written
 
 _metadata = sa.MetaData()
 _table = sa.Table(
@@ -48,6 +51,7 @@ _table = sa.Table(
     sa.Column("credits", sa.Float),
     sa.Column("usd", sa.Float),
     sa.Column("time_factor", sa.Float),
+    sa.Column("notebook", sa.String(255)),
     sa.UniqueConstraint("provider", "request_hash", "held_take"),
 )
 
@@ -70,6 +74,8 @@ class Row:
         By request field: ``{"name", "sha256", "url"}``.
     time_factor
         How much faster than the vendor the simulator ran that made it; None when it was the vendor.
+    notebook
+        File name of the notebook or script that asked for it, where known.
     """
 
     client_request_id: str
@@ -92,6 +98,7 @@ class Row:
     credits: float | None = None
     usd: float | None = None
     time_factor: float | None = None
+    notebook: str | None = None
 
     def with_(self, **changes: Any) -> Row:
         """A copy with some columns changed."""
@@ -111,6 +118,7 @@ class Row:
             "completed": self.completed,
             "credits": self.credits,
             "usd": self.usd,
+            "notebook": self.notebook,
         }
 
 
@@ -137,7 +145,7 @@ class Ledger:
         """Close the connections."""
         self._engine.dispose()
 
-    def admit(self, row: Row, *, new_take: bool = False) -> tuple[Row, bool]:
+    def admit(self, row: Row, *, new_take: bool = False, check: Check | None = None) -> tuple[Row, bool]:
         """Write `row` before its submission, unless its request and take are there already.
 
         Parameters
@@ -146,6 +154,9 @@ class Ledger:
             The row to write; its `take` is the one asked for.
         new_take
             Take the next free number instead.
+        check
+            Called with the provider's expenses while nobody else, in no process, can write a row; what it raises
+            refuses the new one. Not called where the take is there already.
 
         Returns
         -------
@@ -161,6 +172,9 @@ class Ledger:
                     return held, False
             try:
                 with self._engine.begin() as connection:
+                    if check is not None:
+                        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a plain BEGIN lets two kernels count the same
+                        check(_expenses(connection, row.provider))
                     connection.execute(_table.insert().values(**_values(row), held_take=row.take))
             except sa.exc.IntegrityError:
                 if self.get(row.client_request_id) is not None:
@@ -217,6 +231,11 @@ class Ledger:
         with self._engine.connect() as connection:
             return [Row(**row) for row in connection.execute(query).mappings()]
 
+    def expenses(self, provider: str) -> list[Expense]:
+        """Everything of a provider that cost or may cost something, newest first."""
+        with self._engine.connect() as connection:
+            return _expenses(connection, provider)
+
     def durations(self, provider: str, duration: int | None, limit: int = 200) -> list[float]:
         """Seconds from acceptance to ready of the latest generations of this length."""
         took = _table.c.completed - _table.c.accepted
@@ -239,6 +258,13 @@ class Ledger:
 
 def _values(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _ROW_FIELDS}
+
+
+def _expenses(connection: sa.Connection, provider: str) -> list[Expense]:
+    c = _table.c  # what was resumed by its id alone was paid for elsewhere
+    ours = (c.provider == provider) & c.request_hash.not_like("resumed:%") & c.status.not_in(FREE_TAKE)
+    query = sa.select(c.created, c.notebook, c.request["duration"].as_integer(), c.usd).where(ours)
+    return [Expense(*row) for row in connection.execute(query.order_by(c.created.desc()))]
 
 
 def _engine(path: Path) -> sa.Engine:
