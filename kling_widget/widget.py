@@ -245,22 +245,28 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         under_way = await background.in_thread(self._studio.take_up)
         shown = {generation.key: generation for generation in [*recent, *under_way]}
         for generation in sorted(shown.values(), key=lambda each: each.row.created):
-            self._follow(generation, in_output=generation in under_way)
+            self._follow(generation, in_output=generation in under_way, news=False)
 
-    def _follow(self, generation: Generation, *, in_output: bool = True) -> None:
+    def _follow(self, generation: Generation, *, in_output: bool = True, news: bool = True) -> None:
+        def changed(generation: Generation) -> None:
+            self._tell_refusal(generation)
+            self._generation_changed(generation, in_output)
+
         if generation.key not in self._stop_listening:
             self.generations = (generation, *self.generations)
-            self._stop_listening[generation.key] = generation.on_change(
-                lambda each: self._generation_changed(each, in_output)
-            )
+            self._stop_listening[generation.key] = generation.on_change(changed)
+        if news:  # else the key may have been replaced since
+            self._tell_refusal(generation)
         self._generation_changed(generation, in_output)
+
+    def _tell_refusal(self, generation: Generation) -> None:
+        if isinstance(generation.error, AuthenticationError):
+            self._show_problem(generation.error)
 
     def _generation_changed(self, generation: Generation, in_output: bool) -> None:
         if generation.video is not None and in_output:
             for output in self._outputs:
                 output.update(generation)
-        if isinstance(generation.error, AuthenticationError):
-            self._show_problem(generation.error)
         if not self._refreshing:
             self._refreshing = True
             background.go(self._refresh())
