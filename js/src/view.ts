@@ -31,6 +31,8 @@ export class View {
   #statuses = new Map<string, string>();
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #closed = false;
+  /** Whether the last press was on "Send anyway". */
+  #insisted = false;
 
   constructor(readonly model: Model) {
     this.channel = new Channel(model, this.changed);
@@ -72,7 +74,8 @@ export class View {
 
   /** A press of Generate: at once, or as soon as the pictures are in. */
   generate(anyway = false): void {
-    if (this.resting) return;
+    if (this.resting && (this.#insisted || !anyway)) return; // who was advised against may insist at once
+    this.#insisted = anyway;
     this.resting = true;
     this.problem = null;
     this.after(REST, () => (this.resting = false));

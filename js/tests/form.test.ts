@@ -188,6 +188,16 @@ test("where the person may send all the same, one button does", async () => {
   expect(model.of("generate")[0]).toMatchObject({ anyway: true });
 });
 
+test("who is advised against may insist at once, and a double click on it is one press", async () => {
+  const { ui } = show(model);
+  press(ui);
+  model.set("problems", [{ field: "prompt", text: "The prompt has 10,000 characters.", anyway: true }]);
+  await until(() => ui.queryByRole("button", { name: "Send anyway" }));
+  press(ui, "Send anyway");
+  press(ui, "Send anyway");
+  expect(model.of("generate").map(({ anyway }) => anyway)).toEqual([false, true]);
+});
+
 test("the negative prompt opens where it has text", async () => {
   const { el } = show(new FakeModel());
   expect(el.querySelector("details")!.open).toBe(false);
