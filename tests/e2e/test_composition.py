@@ -132,6 +132,7 @@ def test_closing_ends_the_display_and_not_the_generation(lab: Lab, vendor: Simul
     assert notebook.kernel_eval("generation = w.generations[0]\ngeneration.status") == "generating"
     notebook.run(1)
     expect(lab.page.get_by_role("button", name="Generate")).to_have_count(0)
+    assert notebook.kernel_eval("import time\ntime.sleep(0.5)\n[generation.active, generation.error]") == [True, None]
     assert notebook.kernel_eval("generation.wait(60).path.exists()") is True
     assert notebook.kernel_eval("[w.comm is None, w.generations[0].status, said]") == [True, "completed", []]
     notebook.run(1)  # closing twice is harmless
