@@ -126,13 +126,11 @@ def wait(future: Future[T], timeout: float | None = None) -> T:
     KeyboardInterrupt
         The person pressed Ctrl-C; what is being waited for goes on.
     """
-    try:
+    current = None
+    with contextlib.suppress(RuntimeError):  # left before waiting, so that no error of ours is told as its consequence
         current = asyncio.get_running_loop()
-    except RuntimeError:
+    if current is None or not _patch(current):
         return _result(future, timeout)
-    if not _patch(current):
-        return _result(future, timeout)
-
     waiting = current.create_task(_nested(future, timeout))
     try:
         return current.run_until_complete(waiting)

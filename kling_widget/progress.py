@@ -147,7 +147,7 @@ class _TerminalLine:
 def _plain(generation: Generation) -> str:
     if generation.video is not None:
         return f"{line(generation)} · {generation.video.path}"
-    return f"{line(generation)}. {problem(generation)}" if generation.error else line(generation)
+    return problem(generation) or line(generation)
 
 
 def _html(generation: Generation) -> str:
