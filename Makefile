@@ -8,12 +8,13 @@ PYTEST := $(PY) -m pytest
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types test-unit test-integration test-front-end test-e2e browser bench clean
+.PHONY: help demo test setup lint types test-unit test-integration test-front-end test-e2e browser bench torture soak clean
 
 help:
 	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
 	@echo "make test   lints, checks types, runs all tests"
 	@echo "parts:      lint types test-unit test-integration test-front-end test-e2e bench setup clean"
+	@echo "long runs:  torture (kills, broken network, random answers: 10 minutes), soak (a day in 6 minutes)"
 
 demo: $(STAMPS)/package
 	@$(PY) -m scripts.demo
@@ -44,6 +45,14 @@ types: $(STAMPS)/dev $(STAMPS)/node_modules
 
 bench: $(STAMPS)/dev
 	@$(PY) -m tests.benchmarks $(ARGS)
+
+torture: $(STAMPS)/dev
+	@TORTURE=full $(PYTEST) -q -s tests/integration/test_generation_property.py
+	@$(PY) -m tests.torture cuts
+	@$(PY) -m tests.torture kills
+
+soak: $(STAMPS)/dev
+	@$(PY) -m tests.torture.soak
 
 clean:
 	rm -rf .venv .venv-ipykernel-* js/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
