@@ -19,7 +19,7 @@ from .answers import error_of, json_object, unknown, unreachable, what_came
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
 from .retry import Outcome
-from .task import Task
+from .task import Charge, Task
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -189,20 +189,38 @@ class Client:
         since
             Unix seconds; the log is read from a little before.
         """
-        start = _iso(since - 300)  # seconds; clocks differ
+        async for row in self._log(since, since):
+            found = row.get("inference_id")
+            if row.get("client_request_id") == client_request_id and isinstance(found, str) and found:
+                return found
+        return None
+
+    async def charges(self, first: float, last: float) -> AsyncIterator[Charge]:
+        """What the vendor's log says was charged, newest first.
+
+        Parameters
+        ----------
+        first, last
+            Unix seconds: submissions made between these.
+        """
+        async for row in self._log(first, last):
+            charge = Charge.of(row)
+            if charge is not None:
+                yield charge
+
+    async def _log(self, first: float, last: float) -> AsyncIterator[dict[str, Any]]:
+        """Rows of the log from a little before to a day after."""
+        start, end = _iso(first - 300), _iso(last + 86_400)  # seconds; clocks differ
         for page in range(LOG_PAGES):
-            query = {"start": start, "end": _iso(since + 86_400), "limit": LOG_PAGE, "offset": page * LOG_PAGE}
+            query = {"start": start, "end": end, "limit": LOG_PAGE, "offset": page * LOG_PAGE}
             body = json_object((await self._get("/v2/logs", query)).content)
             rows = body.get("data")
             rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
             for row in rows:
-                found = row.get("inference_id")
-                if row.get("client_request_id") == client_request_id and isinstance(found, str) and found:
-                    return found
+                yield row
             pagination = body.get("pagination")
             if not rows or not (isinstance(pagination, dict) and pagination.get("has_more")):
                 break
-        return None
 
     async def balance(self) -> float | None:
         """What is left on the account, in USD; None where the answer doesn't say."""

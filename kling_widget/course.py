@@ -24,6 +24,7 @@ from .errors import (
     StoppedWatchingError,
     SubmissionUnknownError,
 )
+from .money import usd_of
 
 if TYPE_CHECKING:
     from .ledger import Row
@@ -86,7 +87,14 @@ class Course:
             raise GenerationFailedError(f"Not made: {said}", generation_id=self.row.generation_id, hint="Not charged.")
         if self.row.status != "completed":
             await self._poll()
-        return await self._save()
+        video = await self._save()
+        if self.row.usd is None:
+            background.go(self._studio.account.settle_later(self.row))
+        return video
+
+    async def learn(self, **facts: Any) -> None:
+        """Take in what was found out elsewhere, e.g. what it cost."""
+        await self._update(**facts)
 
     async def _submit(self) -> None:
         async with self._studio.submissions:
@@ -231,8 +239,8 @@ def _news(task: Task) -> dict[str, Any]:
     """What an answer says beyond the status, without the silence."""
     told = {
         "vendor_status": task.status or None,
-        "credits": task.credits,
-        "usd": task.usd,
+        "credits": task.credits or None,  # 0: not charged yet
+        "usd": usd_of(task.usd, task.credits),
         "time_factor": task.time_factor,
     }
     return {name: value for name, value in told.items() if value is not None}

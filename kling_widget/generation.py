@@ -179,6 +179,12 @@ class Generation:
 
     # On the background loop
 
+    async def learn(self, **facts: Any) -> None:
+        """Take in what was found out about it elsewhere, e.g. what it cost (USD, credits)."""
+        await self._course.learn(**facts)
+        if self.video is not None:
+            self.video.metadata.update(facts)
+
     def _start(self) -> None:
         if not self.active and self.video is None:
             self.error = None

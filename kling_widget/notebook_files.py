@@ -81,6 +81,18 @@ def _vscode_notebook() -> bool:
     return shell is not None and "__vsc_ipynb_file__" in shell.user_ns
 
 
+def notebook_name() -> str | None:
+    """File name of the notebook this kernel belongs to, or of the script that runs; None where it can't be known."""
+    shell = kernel_shell()
+    if shell is None:
+        import __main__
+
+        path = getattr(__main__, "__file__", None)
+    else:
+        path = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return os.path.basename(path)[:255] or None if isinstance(path, str) else None
+
+
 def _notebook_folder() -> str | None:
     """jupyter_server starts a kernel with ``JPY_SESSION_NAME``: the notebook's path on disk (`get_kernel_env`).
 

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from . import polling
+from . import background, polling
+from .account import Account
 from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
 from .credentials import ApiKey, find_key, hidden, require_key
 from .errors import ImageError, InvalidRequestError
 from .generation import Generation
 from .ledger import Row
+from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
 from .request import ImageToVideoRequest
 from .video import Video
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from .money import Spending
     from .simulator import Simulator
 
 SUBMISSIONS_AT_ONCE = 4  # each holds one picture as Base64 in memory, some 13 MB at most
@@ -45,6 +48,10 @@ class Studio:
     simulate
         True uses the built-in simulator. ``KLING_WIDGET_SIMULATE=1`` in the environment does so wherever no key is
         passed as an argument.
+    budget
+        USD that everything this workspace ever made with this provider may cost together: what was charged, and about
+        what is to come for clips under way. What goes beyond is refused before it is sent. By default
+        ``KLING_WIDGET_BUDGET``, or no limit.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Studio:
         base_url: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool = False,
+        budget: float | None = None,
     ) -> None:
         api_key = hidden(api_key)
         self.simulated = simulate or (api_key is None and simulation_forced())
@@ -64,6 +72,7 @@ class Studio:
         self._api_key = ApiKey(api_key) if api_key is not None else None
         self._generations: dict[str, Generation] = {}
         self._lock = threading.Lock()
+        self.account = Account(self, budget)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
 
     def __repr__(self) -> str:
@@ -114,6 +123,7 @@ class Studio:
         tail_image: Any = None,
         take: Take = 1,
         send_anyway: bool = False,
+        budget: float | None = None,
         **fields: Any,
     ) -> Generation:
         """Ask for a video; returns at once. The same request and take is never submitted twice.
@@ -130,6 +140,8 @@ class Studio:
             Which of several videos of the same request; ``"new"`` always makes another.
         send_anyway
             Send also what the model will probably not take.
+        budget
+            Another budget than the studio's (USD, in all), for this call.
         **fields
             The other fields of :class:`~kling_widget.ImageToVideoRequest`.
 
@@ -139,10 +151,11 @@ class Studio:
             Nothing was submitted; see :mod:`kling_widget.errors`.
         """
         self.client  # noqa: B018 -- a missing key is said before anything else
+        self.account.limit(budget)  # and so is what is no amount of money
         prepared = prepare(self.workspace, image, prompt, tail_image=tail_image, send_anyway=send_anyway, **fields)
-        return self.admit(prepared, take)
+        return self.admit(prepared, take, budget)
 
-    def admit(self, prepared: Prepared, take: Take = 1) -> Generation:
+    def admit(self, prepared: Prepared, take: Take = 1, budget: float | None = None) -> Generation:
         """Write the ledger's row and start; or return the generation that is there already."""
         if take != "new" and (isinstance(take, bool) or not isinstance(take, int) or take < 1):
             raise InvalidRequestError(f'take must be 1, 2, 3 … or "new", not {take!r}.')
@@ -154,24 +167,57 @@ class Studio:
             request=msgspec.to_builtins(prepared.request.body()),
             pictures={name: facts_of(picture) for name, picture in prepared.pictures.items()},
             time_factor=self.time_factor if self.simulated else None,
+            notebook=notebook_name(),
         )
-        row, ours = self.workspace.ledger.admit(row, new_take=take == "new")
+        row, ours = self.workspace.ledger.admit(row, new_take=take == "new", check=self.account.check(row, budget))
+        if ours:
+            self.account.balance = None  # no longer what it was
         generation = self._generation(row, fresh=ours)
         if generation.video is None:
             generation.watch()
         return generation
 
-    def again(self, generation: Generation) -> Generation:
+    def again(self, generation: Generation, budget: float | None = None) -> Generation:
         """Submit an earlier request once more, as a new take. It may be paid twice if the first one was accepted."""
         row = generation.row.with_(
             client_request_id=new_client_request_id(), status="submitting", created=Row("", "", "").created,
             generation_id=None, accepted=None, completed=None, saved=None, vendor_status=None, video_url=None,
             video_file=None, error_name=None, error_message=None, credits=None, usd=None,
+            notebook=notebook_name(),
         )  # fmt: skip
-        row, _ = self.workspace.ledger.admit(row, new_take=True)
+        row, _ = self.workspace.ledger.admit(row, new_take=True, check=self.account.check(row, budget))
+        self.account.balance = None
         fresh = self._generation(row, fresh=True)
         fresh.watch()
         return fresh
+
+    # Money
+
+    def balance(self) -> float | None:
+        """What is left on the account, in USD; None where the vendor doesn't say. Asks the vendor.
+
+        Raises
+        ------
+        KlingError
+            It could not be asked.
+        """
+        return background.wait(background.start(self.account.ask_balance()))
+
+    def spending(self) -> Spending:
+        """What was spent here, by day and by notebook, in USD. Needs no key and asks nobody."""
+        return self.account.spending()
+
+    async def learn(self, row: Row, **facts: Any) -> None:
+        """Take in what was found out about a generation (its cost), also in the file beside its video."""
+        known = self._generations.get(row.client_request_id)
+        if known is not None:
+            await known.learn(**facts)
+        else:
+            await background.in_thread(self.workspace.ledger.update, row.client_request_id, **facts)
+        row = await background.in_thread(self.reread, row)
+        target = self.video_target(row)
+        if await background.in_thread(target.exists):
+            await background.in_thread(self.workspace.keep_metadata, target, row.metadata())
 
     # Finding again
 
@@ -185,6 +231,7 @@ class Studio:
         generations = [self._generation(row) for row in rows]
         for generation in generations:
             generation.watch()
+        background.go(self.account.settle())  # what was made before, and not yet on the bill then
         return generations
 
     def resume(self, generation_id: str) -> Generation:
@@ -236,10 +283,7 @@ class Studio:
 
     def estimate(self, duration: int | None) -> str:
         """What the next one costs and takes, in a few words."""
-        known = self.workspace.ledger.durations(self.provider, duration) if self.has_ledger else []
-        median = polling.expect(duration, known, self.time_factor).median
-        takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
-        return f"free · {takes}" if self.simulated else f"ready in {takes}"
+        return self.account.line(duration)
 
     @property
     def has_ledger(self) -> bool:

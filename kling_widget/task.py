@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .money import usd_of
+
 LONGEST_TEXT = 2000  # characters kept of any vendor text, so that a hostile answer can't fill the ledger
 LONGEST_ID = 256  # characters; the longest shape seen in the vendor's documents has 73
 LONGEST_URL = 8192  # characters; signed urls run to a few hundred
@@ -87,9 +89,28 @@ class Task:
             error=_error(body.get("error")),
             credits=_number(_inner(_inner(body, "meta"), "usage").get("credits_used"))
             or _number(headers.get("x-aimlapi-credits-used")),
-            usd=_number(headers.get("x-aimlapi-usd-spent")),
+            usd=_number(headers.get("x-aimlapi-usd-spent")) or None,  # 0: not charged yet
             time_factor=_number(headers.get("x-simulator-time-factor")) or None,
         )
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a row of the vendor's log says was charged for a submission."""
+
+    client_request_id: str | None
+    generation_id: str | None
+    usd: float
+    credits: float | None
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Charge | None:
+        """Read a row; None where nothing is charged, or not yet."""
+        said = _inner(row, "cost")
+        credits = _number(said.get("credits")) or None
+        usd = usd_of(_number(said.get("usd")), credits)
+        ours, theirs = (_text(row.get(name), LONGEST_ID) for name in ("client_request_id", "inference_id"))
+        return cls(ours, theirs, usd, credits) if usd else None
 
 
 def vendor_message(content: bytes) -> str | None:

@@ -1,0 +1,140 @@
+"""``Account``: the money side of a studio: estimate, budget, balance, and what was really charged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+from . import background, polling
+from .errors import InvalidRequestError, KlingError
+from .money import Expense, Spending, check_budget, checked_budget, dollars, estimate
+
+if TYPE_CHECKING:
+    from .ledger import Check, Row
+    from .studio import Studio
+
+BUDGET = "KLING_WIDGET_BUDGET"  # USD, in the environment
+BILL_DELAYS = (5.0, 60.0)  # vendor seconds from the saved video to a look at the log: a charge lands after completion
+BILL_REACH = 30 * 86_400.0  # seconds after which a charge that never showed is no longer looked for
+BILL_ROWS = 500  # videos looked through for a missing charge
+
+
+class Account:
+    """What a studio costs.
+
+    Parameters
+    ----------
+    studio
+        Provider, client and workspace.
+    budget
+        USD; None: ``KLING_WIDGET_BUDGET``, or no limit.
+    """
+
+    def __init__(self, studio: Studio, budget: float | None = None) -> None:
+        self.balance: float | None = None  # USD, as last asked for; None once something was submitted since
+        self._studio = studio
+        self._budget = checked_budget(budget)
+        self._looking = asyncio.Lock()  # used on the background loop only
+
+    # Before
+
+    def expenses(self) -> list[Expense]:
+        """What cost or may cost something here, newest first."""
+        if not self._studio.has_ledger:
+            return []
+        return self._studio.workspace.ledger.expenses(self._studio.provider)
+
+    def line(self, duration: int | None) -> str:
+        """What the next one costs and takes, in a few words: ``about $0.66 of $12.50 · ready in about 3 min``."""
+        studio = self._studio
+        known = studio.workspace.ledger.durations(studio.provider, duration) if studio.has_ledger else []
+        median = polling.expect(duration, known, studio.time_factor).median
+        takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
+        if studio.simulated:
+            return f"free · {takes}"
+        left = "" if self.balance is None else f" of {dollars(self.balance)}"
+        return f"about {dollars(estimate(duration, self.expenses()))}{left} · ready in {takes}"
+
+    def limit(self, budget: float | None) -> float | None:
+        """The budget that holds, in USD: of the call, else of the studio, else ``KLING_WIDGET_BUDGET``; None: no limit.
+
+        Raises
+        ------
+        InvalidRequestError
+            It is not an amount of money.
+        """
+        own = self._budget if budget is None else checked_budget(budget)
+        text = os.environ.get(BUDGET, "").strip()
+        if own is not None or not text:
+            return own
+        try:
+            return checked_budget(float(text))
+        except (ValueError, InvalidRequestError):
+            raise InvalidRequestError(f"{BUDGET} must be an amount in USD, such as 5 or 2.50, not {text!r}.") from None
+
+    def check(self, row: Row, budget: float | None) -> Check | None:
+        """What the ledger asks before it writes `row`; None where nothing is to be asked."""
+        limit = self.limit(budget)
+        if limit is None or self._studio.simulated:
+            return None
+        duration = row.request.get("duration")
+        return lambda expenses: check_budget(limit, duration, expenses)
+
+    # After; on the background loop
+
+    async def ask_balance(self) -> float | None:
+        """What is left, in USD; None where the answer doesn't say. Asks the vendor.
+
+        Raises
+        ------
+        KlingError
+            It could not be asked.
+        """
+        self.balance = await self._studio.client.balance()
+        return self.balance
+
+    async def settle_later(self, row: Row) -> None:
+        """Find out what a saved video cost, where no answer said so. Nobody waits for this."""
+        for delay in BILL_DELAYS:
+            await asyncio.sleep(delay / (row.time_factor or self._studio.time_factor))
+            known = await background.in_thread(self._studio.reread, row)
+            if known.usd is not None:
+                return
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Look in the vendor's log for every charge that is missing; asks nothing where none is."""
+        async with self._looking:
+            missing = await background.in_thread(self._missing)
+            if not missing:
+                return
+            first, last = min(row.created for row in missing), max(row.created for row in missing)
+            waiting = {name: row for row in missing for name in (row.client_request_id, row.generation_id) if name}
+            try:
+                async for charge in self._studio.client.charges(first, last):
+                    row = waiting.get(charge.client_request_id or "") or waiting.get(charge.generation_id or "")
+                    if row is None:
+                        continue
+                    for name in (row.client_request_id, row.generation_id):
+                        waiting.pop(name or "", None)
+                    await self._studio.learn(row, usd=charge.usd, credits=charge.credits)
+                    if not waiting:
+                        return
+            except KlingError:
+                return  # costs only the number: it is looked for again after the next video and in the next kernel
+
+    def _missing(self) -> list[Row]:
+        if not self._studio.has_ledger or self._studio.simulated:
+            return []
+        oldest = time.time() - BILL_REACH
+        rows = self._studio.workspace.ledger.rows(limit=BILL_ROWS, statuses=("completed",))
+        return [row for row in rows if row.usd is None and self._ours(row) and row.created > oldest]
+
+    def _ours(self, row: Row) -> bool:
+        return row.provider == self._studio.provider and not row.request_hash.startswith("resumed:")
+
+    def spending(self) -> Spending:
+        """What was spent here. Asks nobody."""
+        return Spending(self.expenses(), free=self._studio.simulated)
