@@ -214,7 +214,7 @@ def test_several_loops_and_a_plain_thread_get_the_same_result() -> None:
     assert got == ["done"] * 4
 
 
-def test_the_thread_carries_the_context_it_was_started_in() -> None:
+def test_work_on_the_background_loop_runs_in_the_context_of_who_started_it() -> None:
     """ipykernel 7 finds the running cell through a context variable: without it news reaches no cell."""
     script = (
         "import contextvars\n"
