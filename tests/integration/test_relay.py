@@ -13,7 +13,7 @@ import pytest
 from tests.torture import cuts, relay
 from tests.torture.relay import Fate, Relay
 
-GENERATIONS = 15
+GENERATIONS = 30
 
 
 def test_nothing_paid_for_is_lost_or_paid_twice_when_the_network_breaks(

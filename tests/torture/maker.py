@@ -20,7 +20,7 @@ import sqlalchemy  # noqa: F401 -- imported once, in the fork server
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import client, retry, workspace
+from kling_widget import client, polling, retry, workspace
 from kling_widget.ledger import FREE_TAKE
 from kling_widget.studio import Studio
 from tests.torture.vendor import KEY
@@ -48,8 +48,9 @@ def picture() -> bytes:
 
 
 def studio_on(url: str, folder: Path, *, patience: float | None = None) -> Studio:
-    """A studio as a new kernel would have it, but less patient: the log is asked for a second instead of minutes."""
+    """A studio as a new kernel would have it, but less patient: seconds stand for the vendor's minutes."""
     retry.LOOKUP_DELAYS = (0.05, 0.1, 0.2, 0.4)
+    polling.SLOWEST = 0.5  # what is found in the log doesn't tell that it is made on a fast simulator
     if patience is not None:
         client.TIMEOUT = httpx.Timeout(patience)
     return Studio(api_key=KEY, base_url=url, workspace=folder)

@@ -115,6 +115,8 @@ class Relay:
                 for each in (writer, back):
                     each.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                     each.transport.abort()
+        except asyncio.CancelledError:  # the relay ends; streams would complain of a callback that was cancelled
+            pass
         finally:
             for way in ways:
                 way.cancel()
