@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 # Each name is imported when it is first used: `import kling_widget` costs a few milliseconds. Type checkers read
 # the same names from __init__.pyi (tests/unit/test_package.py compares the two).
 _ROOMS = {
-    "api": ("generate", "generations", "resume", "submit"),
+    "api": ("balance", "generate", "generations", "resume", "spending", "submit"),
     "client": ("Client",),
     "errors": (
         "AuthenticationError",
@@ -34,6 +34,7 @@ _ROOMS = {
     ),
     "generation": ("Generation",),
     "images": ("SourceImage",),
+    "money": ("Spending",),
     "request": ("CameraConfig", "CameraControl", "DynamicMask", "ImageToVideoRequest", "Point"),
     "studio": ("Studio",),
     "task": ("Task",),

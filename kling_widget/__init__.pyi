@@ -1,6 +1,8 @@
+from .api import balance as balance
 from .api import generate as generate
 from .api import generations as generations
 from .api import resume as resume
+from .api import spending as spending
 from .api import submit as submit
 from .client import Client as Client
 from .errors import AuthenticationError as AuthenticationError
@@ -18,6 +20,7 @@ from .errors import StoppedWatchingError as StoppedWatchingError
 from .errors import SubmissionUnknownError as SubmissionUnknownError
 from .generation import Generation as Generation
 from .images import SourceImage as SourceImage
+from .money import Spending as Spending
 from .request import CameraConfig as CameraConfig
 from .request import CameraControl as CameraControl
 from .request import DynamicMask as DynamicMask

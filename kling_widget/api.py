@@ -1,4 +1,4 @@
-"""The functions most people need: ``generate``, ``submit``, ``resume``, ``generations``."""
+"""The functions most people need: ``generate``, ``submit``, ``resume``, ``generations``; ``balance``, ``spending``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from . import progress as shown
 from .credentials import ApiKey, hidden
 from .generation import Generation
+from .money import Spending
 from .studio import Take, studio_for
 from .video import Video
 
@@ -23,6 +24,7 @@ def submit(
     workspace: str | os.PathLike[str] | None = None,
     simulate: bool = False,
     send_anyway: bool = False,
+    budget: float | None = None,
     progress: bool = True,
     **fields: Any,
 ) -> Generation:
@@ -45,6 +47,9 @@ def submit(
         Settings; see :class:`Studio`.
     send_anyway
         Send also what the model will probably not take.
+    budget
+        USD that everything made from this workspace may cost together, this one included (see :class:`Studio`); so a
+        notebook can run again without spending it anew. By default ``KLING_WIDGET_BUDGET``, or no limit.
     progress
         Show progress, and then the video, in the output of the running cell (or the terminal).
     **fields
@@ -58,13 +63,15 @@ def submit(
 
     Raises
     ------
+    BudgetExceededError
+        It would cost more than `budget` allows.
     KlingError
         Nothing was submitted; see :mod:`kling_widget.errors`.
     """
     api_key = hidden(api_key)
     studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
     generation = studio.submit(
-        image, prompt, tail_image=tail_image, take=take, send_anyway=send_anyway, **fields
+        image, prompt, tail_image=tail_image, take=take, send_anyway=send_anyway, budget=budget, **fields
     )  # fmt: skip
     if progress:
         shown.show(generation)
@@ -139,3 +146,27 @@ def generations(
 ) -> list[Generation]:
     """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody."""
     return studio_for(base_url=base_url, workspace=workspace, simulate=simulate).generations()
+
+
+def balance(
+    *, api_key: str | ApiKey | None = None, base_url: str | None = None, simulate: bool = False
+) -> float | None:
+    """What is left on the account, in USD; None where the vendor doesn't say. Asks the vendor, and costs nothing.
+
+    Raises
+    ------
+    KlingError
+        It could not be asked.
+    """
+    api_key = hidden(api_key)
+    return studio_for(api_key=api_key, base_url=base_url, simulate=simulate).balance()
+
+
+def spending(
+    *,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+) -> Spending:
+    """What was spent from this workspace, by day and by notebook, in USD. Needs no key and asks nobody."""
+    return studio_for(base_url=base_url, workspace=workspace, simulate=simulate).spending()

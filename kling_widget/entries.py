@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .money import dollars
 from .progress import WORDS
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "expected": expected,
         "active": generation.active,
         "simulated": generation.simulated,
+        "cost": None if row.usd is None or row.provider == "simulator" else dollars(row.usd),
         **_problem_of(generation),
         "video": _video_of(generation),
     }

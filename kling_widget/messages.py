@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MESSAGES_IN = frozenset(
     {"generate", "upload", "url", "remove", "key", "preview", "video", "stop", "watch", "check", "resubmit", "use"}
-    | {"continue"}
+    | {"continue", "balance"}
 )
 MESSAGES_OUT = frozenset({"ack", "received", "uploaded", "preview", "video"})
 SLOTS = ("first_frame", "last_frame")
@@ -43,6 +43,7 @@ class MessageHandlers:
     generations: tuple[Generation, ...]
     send: Callable[..., None]
     _studio: Studio
+    _budget: float | None
     _settings: dict[str, Any]
     _uploads: Uploads
     _pictures: dict[str, SourceImage | None]
@@ -55,6 +56,7 @@ class MessageHandlers:
     _load: Callable[[str, Any, str | None], Any]
     _use_studio: Callable[[Studio], None]
     _take_up: Callable[[], Any]
+    _refresh_estimate: Callable[[], Any]
 
     async def _on_generate(self, message: Message, _buffers: list[memoryview]) -> None:
         now = time.monotonic()
@@ -145,7 +147,10 @@ class MessageHandlers:
 
     async def _on_resubmit(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.status == "unknown":
-            self._follow(await background.in_thread(self._studio.again, generation))
+            try:
+                self._follow(await background.in_thread(self._studio.again, generation, self._budget))
+            except KlingError as error:
+                self._show_problem(error)
 
     async def _on_use(self, message: Message, _buffers: list[memoryview]) -> None:
         if not (generation := self._known(message)):
@@ -168,6 +173,16 @@ class MessageHandlers:
     async def _on_continue(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.video is not None:
             await self._load("first_frame", generation.video, None)
+
+    async def _on_balance(self, _message: Message, _buffers: list[memoryview]) -> None:
+        self._drop_problem("form")  # what was said when it was asked before
+        try:
+            if await self._studio.account.ask_balance() is None:
+                raise KlingError("The vendor did not say what is left.")
+        except KlingError as error:
+            self._show_problem(error)
+        else:
+            await self._refresh_estimate()
 
     def _known(self, message: Message) -> Generation | None:
         return next((each for each in self.generations if each.key == message.get("key")), None)

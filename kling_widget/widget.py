@@ -22,6 +22,7 @@ from .errors import AuthenticationError, ImageError, KlingError
 from .generation import Generation
 from .images import SourceImage
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
+from .money import checked_budget
 from .progress import CellOutput
 from .request import check_cfg_scale, check_duration
 from .studio import Studio, Take, has_key, studio_for
@@ -48,6 +49,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         Last frame.
     api_key, base_url, workspace, simulate
         Settings; see :class:`Studio`. `simulate` None means: only where there is no key.
+    budget
+        USD that everything made from this workspace may cost together; see :class:`Studio`.
 
     Attributes
     ----------
@@ -97,8 +100,10 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         base_url: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool | None = None,
+        budget: float | None = None,
     ) -> None:
         api_key = hidden(api_key)
+        self._budget = checked_budget(budget)
         self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
         self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace}
         self._uploads = Uploads()
@@ -211,6 +216,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
             negative_prompt=form.get("negative_prompt") or None,
             take=take,
             send_anyway=anyway,
+            budget=self._budget,
             **given,
         )
 

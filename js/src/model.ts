@@ -53,6 +53,8 @@ export interface Entry {
   expected: number | null;
   active: boolean;
   simulated: boolean;
+  /** What was charged, `$0.66`; null while it isn't known, and on the simulator. */
+  cost: string | null;
   problem: string | null;
   hint: string | null;
   video: SavedVideo | null;
@@ -108,6 +110,7 @@ export interface ToKernel {
   watch: { key: string };
   check: { key: string };
   resubmit: { key: string };
+  balance: Record<never, never>;
   use: { key: string };
   continue: { key: string };
 }

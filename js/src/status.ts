@@ -25,7 +25,7 @@ export function progress(elapsed: number, expected: number | null): number | nul
   return expected ? Math.min(elapsed / expected, NEARLY) : null;
 }
 
-/** What follows the status word, e.g. `1:12 · about 2 min left` or `5 s · take 2 · 2:58`. */
+/** What follows the status word, e.g. `1:12 · about 2 min left` or `5 s · take 2 · 2:58 · $0.66`. */
 export function details(entry: Entry, elapsed: number, simulator: boolean): string {
   const parts: (string | null | false)[] = entry.active
     ? [clock(elapsed), left(elapsed, entry.expected)]
@@ -34,6 +34,7 @@ export function details(entry: Entry, elapsed: number, simulator: boolean): stri
           `${entry.duration} s`,
           (entry.take ?? 1) > 1 && `take ${entry.take}`,
           elapsed > 0 && clock(elapsed),
+          entry.cost,
           entry.simulated && !simulator && "simulated",
         ]
       : [];

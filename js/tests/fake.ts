@@ -112,6 +112,7 @@ export function entry(changes: Partial<Entry> = {}): Entry {
     expected: 190,
     active: true,
     simulated: false,
+    cost: null,
     problem: null,
     hint: null,
     video: null,

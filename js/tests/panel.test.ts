@@ -192,3 +192,23 @@ test("a picture that came from elsewhere is shown by the kernel's preview", asyn
   await until(() => el.querySelector(".kw-slot .kw-preview img"));
   expect(model.of("preview")).toMatchObject([{ key: "sha256:9" }]);
 });
+
+test("the price stands beside Generate; the balance is asked for by hand, never by itself", async () => {
+  model = new FakeModel({ estimate: "about $0.66 · ready in about 3 min" });
+  const { ui } = show(model);
+  await pass(5_000);
+  expect(model.of("balance")).toHaveLength(0);
+  expect(ui.getByText("about $0.66 · ready in about 3 min").getAttribute("role")).toBe("status");
+  ui.getByRole("button", { name: "Check balance" }).click();
+  expect(model.of("balance")).toHaveLength(1);
+  model.set("estimate", "about $0.66 of $12.50 · ready in about 3 min");
+  await until(() => ui.queryByText("about $0.66 of $12.50 · ready in about 3 min"));
+});
+
+test("on the simulator there is no balance to check", async () => {
+  model = new FakeModel({ simulated: true, estimate: "free · about 8 s" });
+  const { ui } = show(model);
+  expect(ui.queryByRole("button", { name: "Check balance" })).toBeNull();
+  model.set("simulated", false);
+  await until(() => ui.queryByRole("button", { name: "Check balance" }));
+});

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { safe } from "../src/media";
-import { clock, left, progress } from "../src/status";
+import { clock, details, left, progress } from "../src/status";
+import { entry, ready } from "./fake";
 
 test.each([
   [0, "0:00"],
@@ -34,3 +35,9 @@ test.each(["https://example.org/a.mp4", "http://localhost:8888/files/a.mp4?_xsrf
   "%s is allowed",
   (url) => expect(safe(url)).not.toBeNull(),
 );
+
+test("a finished clip says what it cost, once that is known; one being made does not", () => {
+  expect(details(ready({ take: 2, cost: "$0.66" }), 178, false)).toBe("5 s · take 2 · 2:58 · $0.66");
+  expect(details(ready({ cost: null }), 178, false)).toBe("5 s · 2:58");
+  expect(details(entry({ cost: "$0.66" }), 72, false)).toBe("1:12 · about 2 min left");
+});

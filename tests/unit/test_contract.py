@@ -94,7 +94,7 @@ def test_what_python_sends_has_the_typed_fields() -> None:
     assert set(frame) == set(interface_of("Frame"))
     assert set(problem_of(ImageError("No."))) == set(interface_of("Problem"))
 
-    row = SimpleNamespace(request={"prompt": "p"}, take=1, created=0.0, error_message=None)
+    row = SimpleNamespace(request={"prompt": "p"}, take=1, created=0.0, error_message=None, usd=0.66, provider="x")
     facts = {"key": "k", "id": None, "status": "queued", "elapsed": 1.0, "expected": None, "active": True}
     generation = SimpleNamespace(row=row, error=None, note="", simulated=True, video=None, **facts)
     assert set(entry_of(generation)) == set(interface_of("Entry"))  # type: ignore[arg-type]

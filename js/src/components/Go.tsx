@@ -10,8 +10,13 @@ export function Go({ view }: { view: View }) {
       : view.model.get("estimate");
   return (
     <div class="kw-go">
-      <span class="kw-price" role="status">
-        {line}
+      <span class="kw-price">
+        <span role="status">{line}</span>
+        {!view.model.get("simulated") && (
+          <button type="button" class="kw-link" onClick={() => view.channel.send("balance", {})}>
+            Check balance
+          </button>
+        )}
       </span>
       <button type="button" class="kw-primary" aria-disabled={view.resting} onClick={() => view.generate()}>
         Generate
