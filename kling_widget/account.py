@@ -97,7 +97,7 @@ class Account:
 
     async def settle_later(self, row: Row) -> None:
         """Find out what a saved video cost, where no answer said so. Nobody waits for this."""
-        for delay in BILL_DELAYS:
+        for delay in () if self._studio.simulated else BILL_DELAYS:
             await asyncio.sleep(delay / (row.time_factor or self._studio.time_factor))
             known = await background.in_thread(self._studio.reread, row)
             if known.usd is not None:

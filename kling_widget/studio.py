@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import os
 import threading
 from functools import cached_property
@@ -18,6 +19,7 @@ from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
 from .credentials import ApiKey, find_key, hidden, require_key
 from .errors import ImageError, InvalidRequestError
 from .generation import Generation
+from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
@@ -73,6 +75,7 @@ class Studio:
         self._generations: dict[str, Generation] = {}
         self._lock = threading.Lock()
         self.account = Account(self, budget)
+        self.leases = Leases(lambda: self.workspace.ledger)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
 
     def __repr__(self) -> str:
@@ -87,7 +90,8 @@ class Studio:
     def _simulator(self) -> Simulator:
         from .simulator import Simulator, SimulatorSettings
 
-        return Simulator(SimulatorSettings(state_dir=self.workspace.simulator_state))
+        free = {5: 0.0, 10: 0.0}  # USD
+        return Simulator(SimulatorSettings(state_dir=self.workspace.simulator_state, price_usd=free))
 
     @property
     def time_factor(self) -> float:
@@ -169,7 +173,7 @@ class Studio:
             time_factor=self.time_factor if self.simulated else None,
             notebook=notebook_name(),
         )
-        row, ours = self.workspace.ledger.admit(row, new_take=take == "new", check=self.account.check(row, budget))
+        row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
         generation = self._generation(row, fresh=ours)
@@ -185,11 +189,16 @@ class Studio:
             video_file=None, error_name=None, error_message=None, credits=None, usd=None,
             notebook=notebook_name(),
         )  # fmt: skip
-        row, _ = self.workspace.ledger.admit(row, new_take=True, check=self.account.check(row, budget))
+        row, _ = self._admit(row, budget, new_take=True)
         self.account.balance = None
         fresh = self._generation(row, fresh=True)
         fresh.watch()
         return fresh
+
+    def _admit(self, row: Row, budget: float | None, *, new_take: bool) -> tuple[Row, bool]:
+        """Write the row with our lease on it: nobody may look up what we are about to submit."""
+        check = self.account.check(row, budget)
+        return self.workspace.ledger.admit(self.leases.stamped(row), new_take=new_take, check=check)
 
     # Money
 
@@ -217,7 +226,7 @@ class Studio:
         row = await background.in_thread(self.reread, row)
         target = self.video_target(row)
         if await background.in_thread(target.exists):
-            await background.in_thread(self.workspace.keep_metadata, target, row.metadata())
+            await background.in_thread(self.workspace.keep_metadata, target, row)
 
     # Finding again
 
@@ -250,7 +259,7 @@ class Studio:
             stranger = Row(
                 client_request_id=new_client_request_id(),
                 provider=self.provider,
-                request_hash=f"resumed:{generation_id}"[:64],
+                request_hash=f"resumed:{hashlib.sha256(generation_id.encode()).hexdigest()[:56]}",
                 status="queued",
                 generation_id=generation_id,
             )
@@ -288,7 +297,7 @@ class Studio:
     @property
     def has_ledger(self) -> bool:
         """Whether anything was ever submitted here; looking must not make the folder."""
-        return (self.workspace.path / "ledger.sqlite").exists()
+        return any((self.workspace.path / name).exists() for name in ("ledger.sqlite", "videos", "pending"))
 
     def picture(self, sha256: str) -> bytes:
         """A picture kept in the workspace.
@@ -322,7 +331,7 @@ class Studio:
         path = self.video_target(row)
         video = Video(path, url=row.video_url, metadata=row.metadata())
         if not path.with_suffix(".json").exists():
-            self.workspace.keep_metadata(path, row.metadata())
+            self.workspace.keep_metadata(path, row)
         return video
 
 

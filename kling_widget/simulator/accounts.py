@@ -68,7 +68,7 @@ def logs(
             400, f"status: Invalid enum value. Expected 'succeeded' | 'failed', received '{query['status']}'"
         )
     rows = [
-        _log_row(task, now)
+        _log_row(task, settings, now)
         for task in sorted(tasks, key=lambda task: (task.created, task.number), reverse=True)
         if now >= task.created + settings.log_delay and start <= task.created <= end
     ]
@@ -78,9 +78,9 @@ def logs(
     return _page(rows, query)
 
 
-def _log_row(task: SimulatedTask, now: float) -> dict[str, Any]:
+def _log_row(task: SimulatedTask, settings: SimulatorSettings, now: float) -> dict[str, Any]:
     phase = task.phase(now)
-    done = phase == "completed"
+    done = bool(charged([task], settings, now))
     return {
         "created": iso(task.created),
         "status": "failed" if phase == "error" else "succeeded",  # of the request; it succeeds by being accepted

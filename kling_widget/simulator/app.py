@@ -101,7 +101,7 @@ class Endpoints:
             raise VendorError(404, "Generation not found")
         headers = {"x-inference-id": task.id}
         if task.phase(self.simulator.clock()) == "completed":
-            headers |= {"x-aimlapi-credits-used": str(task.credits), "x-aimlapi-usd-spent": f"{task.usd:g}"}
+            headers |= self._cost(task)
         return self._answer(request, 200, self._show(task, request, {"id": task.id}), headers)
 
     async def logs(self, request: Request) -> Response:
@@ -178,6 +178,13 @@ class Endpoints:
         if limit is not None and sum(now < task.ends for task in tasks) >= limit:
             raise VendorError(429, f"Concurrency limit reached: {limit} unfinished generations")
 
+    def _cost(self, task: SimulatedTask) -> dict[str, str]:
+        told = {
+            "credits": ("x-aimlapi-credits-used", str(task.credits)),
+            "usd": ("x-aimlapi-usd-spent", f"{task.usd:g}"),
+        }
+        return dict(told[name] for name in self.settings.cost_in)
+
     def _show(self, task: SimulatedTask, request: Request, shown: dict[str, Any]) -> dict[str, Any]:
         """The task in the vendor's words, added to `shown`."""
         now = self.simulator.clock()
@@ -188,7 +195,8 @@ class Endpoints:
             shown["error"] = dict(FAILURE)
         if phase == "completed":
             shown["video"] = self._video(task, request, now)
-            shown["meta"] = {"usage": {"credits_used": task.credits}}
+            if "credits" in self.settings.cost_in:
+                shown["meta"] = {"usage": {"credits_used": task.credits}}
         elif phase != "error":
             self.store.video(task)  # after a restart: begun again, to be ready in time
         return shown

@@ -46,6 +46,8 @@ class SimulatorSettings:
     id_in
         Where an accepted submission carries its id. ``id`` (body) comes with the ``x-inference-id`` header,
         as documented; with ``generation_id`` (body) or ``header`` it is in that place only.
+    cost_in
+        What answers say of the price: USD (a header), credits (a header, and the body once it is done), both, nothing.
     status_words
         The words for waiting, working and done.
     url_lifetime
@@ -55,7 +57,7 @@ class SimulatorSettings:
     log_delay
         Seconds until a submission appears in ``/v2/logs``.
     charge_delay
-        Seconds from completion until the charge is on the account.
+        Seconds from completion until the charge is on the account and in ``/v2/logs``.
     concurrency_limit
         Unfinished tasks at once before submissions are answered with 429; None: no limit.
     fail_prompts
@@ -72,6 +74,7 @@ class SimulatorSettings:
     id_shape: Literal["short", "uuid", "colon", "mixed"] = "short"
     submit_status: Literal[200, 201] = 201
     id_in: Literal["id", "generation_id", "header"] = "id"
+    cost_in: frozenset[Literal["usd", "credits"]] = frozenset({"usd", "credits"})
     status_words: tuple[str, str, str] = ("queued", "generating", "completed")
     url_lifetime: float = 30 * 24 * 3600.0
     price_usd: Mapping[int, float] = field(default_factory=lambda: dict(PRICE_USD))
