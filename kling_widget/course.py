@@ -7,15 +7,14 @@ leaves, the id is committed before the first poll, and a submission that may hav
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from . import background, polling, retry
-from .download import StaleUrlError, download
+from . import background, pending, polling, retry
 from .errors import (
-    DownloadError,
     GenerationFailedError,
     InvalidRequestError,
     KlingError,
@@ -24,17 +23,20 @@ from .errors import (
     StoppedWatchingError,
     SubmissionUnknownError,
 )
+from .ledger import FREE_TAKE, LeaseLostError
 from .money import usd_of
+from .saving import save, show
 
 if TYPE_CHECKING:
-    from .ledger import Row
+    from pathlib import Path
+
+    from .ledger import Ledger, Row
     from .studio import Studio
     from .task import Task
     from .video import Video
 
 QUEUED_WORDS = {"queued", "waiting", "submitted", "pending"}  # vendor's pages; any other word means it is being made
 LOST_AFTER = 5  # times in a row the vendor says 404 before we believe that it does not know the id
-FETCH_ATTEMPTS = 3  # fresh addresses tried for one video
 
 
 class Course:
@@ -75,41 +77,67 @@ class Course:
         KlingError
             Why there is no video.
         """
-        self.row = await background.in_thread(self._studio.reread, self.row)
+        await self._reread()
         self.expected = await background.in_thread(self._studio.expectation, self.row)
         self._on_change()
-        if self._fresh:
+        leases = self._studio.leases
+        while True:
+            self._raise_if_refused()
+            if self.row.saved is not None and await background.in_thread(self._studio.video_target(self.row).exists):
+                return await show(self._studio, self.row)
+            if await leases.claim(self.row):
+                try:
+                    return await self._go()
+                except LeaseLostError:
+                    pass  # this process slept too long, and another one goes on: its news come through the ledger
+                finally:
+                    await leases.release(self.row.client_request_id)
+            await asyncio.sleep(leases.pause(self._pace))
+            await self._reread()
+
+    async def _go(self) -> Video:
+        """Go on as the one process that does."""
+        await self._reread()  # now that nobody else changes it
+        self._raise_if_refused()
+        if self.row.status == "submitting" and self._fresh:
             await self._submit()
         elif self.row.status in ("submitting", "unknown"):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
-        if self.row.status in ("rejected", "error"):
-            said = self.row.error_message or "It was not made."
-            raise GenerationFailedError(f"Not made: {said}", generation_id=self.row.generation_id, hint="Not charged.")
         if self.row.status != "completed":
             await self._poll()
-        video = await self._save()
+        video = await save(self._studio, self.row, self._update)
         if self.row.usd is None:
             background.go(self._studio.account.settle_later(self.row))
         return video
 
+    def _raise_if_refused(self) -> None:
+        if self.row.status in FREE_TAKE:
+            said = self.row.error_message or "It was not made."
+            raise GenerationFailedError(f"Not made: {said}", generation_id=self.row.generation_id, hint="Not charged.")
+
     async def learn(self, **facts: Any) -> None:
         """Take in what was found out elsewhere, e.g. what it cost."""
-        await self._update(**facts)
+        row = await background.in_thread(self._ledger.update, self.row.client_request_id, **facts)
+        await self._take_in(row)
 
     async def _submit(self) -> None:
         async with self._studio.submissions:
-            self._posting, self._fresh = True, False
             try:
                 request = await background.in_thread(self._studio.wire_request, self.row)
+                await self._write_ahead()
+                self._posting, self._fresh = True, False
                 reference = self.row.client_request_id
                 task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
+            except SubmissionUnknownError:
+                await self._settle(status="unknown")
+            except KlingError as error:
+                with contextlib.suppress(KlingError):  # the first error is the one to tell
+                    await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
+                    await background.in_thread(pending.remove, self._folder, self.row.client_request_id)
+                raise
+            else:
                 self.note = ""
                 await self._accepted(task.id, task)
-            except SubmissionUnknownError:
-                await self._update(status="unknown")
-            except KlingError as error:
-                await self._update(status="rejected", error_name=type(error).__name__, error_message=str(error))
-                raise
             finally:
                 self._posting, self.note = False, ""
         if self._stop_wanted:
@@ -117,20 +145,42 @@ class Course:
         if self.row.status == "unknown":
             await self._look_up()
 
+    async def _write_ahead(self) -> None:
+        """The last step before the POST: what is needed to find it again, and the lease, are on the disk."""
+        try:
+            await background.in_thread(pending.write, self._folder, self.row)
+        except OSError as error:
+            raise KlingError(
+                f"The workspace {self._folder} cannot be written: {(error.strerror or str(error)).lower()}.",
+                hint="Nothing was submitted. Make room, or choose another folder with workspace=….",
+            ) from error
+        await self._update(lease_until=self._studio.leases.until())
+
     def _waits(self, _seconds: float) -> None:
         self.note = "The server cannot be reached or is busy; trying again."
         self._on_change()
 
     async def _accepted(self, generation_id: str | None, task: Task | None) -> None:
-        await self._update(
-            status="queued", generation_id=generation_id, accepted=time.time(), **(_news(task) if task else {})
-        )
+        with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough
+            await background.in_thread(pending.note_id, self._folder, self.row.client_request_id, str(generation_id))
+        try:
+            await self._settle(
+                status="queued", generation_id=generation_id, accepted=time.time(), **(_news(task) if task else {})
+            )
+        except KlingError as error:
+            error.generation_id, error.may_have_cost = generation_id, True
+            raise
 
     async def _look_up(self) -> None:
         """Settle an unknown submission through the vendor's log, which appears minutes late at times."""
+        noted = await background.in_thread(pending.noted_id, self._folder, self.row.client_request_id)
+        if noted is not None:  # the ledger could not take it in at the time
+            await self._settle(status="queued", generation_id=noted, accepted=time.time())
+            return
         await self._update(status="unknown")
         for delay in (0.0, *retry.LOOKUP_DELAYS):
             await asyncio.sleep(delay / self._pace)
+            self._studio.leases.check(self.row.client_request_id)
             try:
                 found = await self._studio.client.find(self.row.client_request_id, self.row.created)
             except (ServerError, RateLimitError):
@@ -155,6 +205,7 @@ class Course:
             waited = already + time.monotonic() - since
             expected = self.expected or polling.expect(None)
             await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
+            self._studio.leases.check(self.row.client_request_id)
             if time.monotonic() - since > polling.WATCH_FOR:
                 raise stopped(self.row, f"Not ready after {polling.WATCH_FOR / 3600:g} hours.")
             retry_after = None
@@ -195,34 +246,35 @@ class Course:
             if status != self.row.status or task.status != self.row.vendor_status:
                 await self._update(status=status, **news)
 
-    async def _save(self) -> Video:
-        target = await background.in_thread(self._studio.video_target, self.row)
-        if self.row.video_file != target.name:
-            await self._update(video_file=target.name)
-        for attempt in range(1, FETCH_ATTEMPTS + 1):
-            if self.row.saved is not None and target.exists():
-                break
-            try:
-                await download(self._studio.client, self.row.video_url or "", target)
-                await self._update(saved=time.time())
-            except DownloadError as error:
-                error.generation_id = self.row.generation_id
-                if attempt == FETCH_ATTEMPTS or not isinstance(error, StaleUrlError):
-                    raise
-                fresh = await self._studio.client.retrieve(str(self.row.generation_id))
-                if fresh.video_url:
-                    await self._update(video_url=fresh.video_url)
-        video = await background.in_thread(self._studio.video_of, self.row)
-        await background.in_thread(video.html)  # reads poster and size once, here, so that showing it blocks nobody
-        return video
+    # What the ledger says and is told
 
-    async def _update(self, **changes: Any) -> None:
-        self.row = await background.in_thread(
-            self._studio.workspace.ledger.update, self.row.client_request_id, **changes
-        )
-        if "time_factor" in changes:
-            self.expected = await background.in_thread(self._studio.expectation, self.row)
-        self._on_change()
+    async def _reread(self) -> None:
+        await self._take_in(await background.in_thread(self._studio.reread, self.row))
+
+    async def _update(self, **changes: Any) -> Row:
+        """Change the row while we hold its lease."""
+        key, owner = self.row.client_request_id, self._studio.leases.owner
+        return await self._take_in(await background.in_thread(self._ledger.update, key, owner=owner, **changes))
+
+    async def _settle(self, **changes: Any) -> None:
+        """Write what became of our submission, also if another process has taken over meanwhile."""
+        await self._take_in(await background.in_thread(self._ledger.settle, self.row.client_request_id, **changes))
+
+    async def _take_in(self, row: Row) -> Row:
+        before, self.row = self.row, row
+        if row.time_factor != before.time_factor:
+            self.expected = await background.in_thread(self._studio.expectation, row)
+        if row != before:
+            self._on_change()
+        return row
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self._studio.workspace.ledger
+
+    @property
+    def _folder(self) -> Path:
+        return self._studio.workspace.path
 
     @property
     def _pace(self) -> float:

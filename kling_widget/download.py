@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -49,7 +50,14 @@ def checked_url(client: Client, url: str) -> str:
     return url
 
 
-async def download(client: Client, url: str, target: Path) -> Path:
+async def download(
+    client: Client,
+    url: str,
+    target: Path,
+    *,
+    partial: Path | None = None,
+    seal: Callable[[Path], object] = lambda path: None,
+) -> Path:
     """Fetch a video into `target`; there is never a half file under that name.
 
     Parameters
@@ -59,7 +67,12 @@ async def download(client: Client, url: str, target: Path) -> Path:
     url
         The video's address.
     target
-        Where it goes. The partial file is beside it and is taken up again by the next call.
+        Where it goes.
+    partial
+        The file that grows meanwhile, in the same folder; by default `target` with ``.part``. It is taken up again by
+        the next call.
+    seal
+        Called with the whole, checked file just before it gets its name; it may add to it.
 
     Raises
     ------
@@ -69,13 +82,13 @@ async def download(client: Client, url: str, target: Path) -> Path:
         It could not be fetched or saved.
     """
     checked_url(client, url)
-    partial = target.with_name(target.name + ".part")
+    partial = partial or target.with_name(target.name + ".part")
     failures = 0
     while True:
         before = _size(partial)
         try:
             await _fetch(client, url, partial, before)
-            await background.in_thread(_finish, partial, target)
+            await background.in_thread(_finish, partial, target, seal)
             return target
         except TransportError as error:
             failures = 0 if _size(partial) > before else failures + 1
@@ -131,7 +144,7 @@ def _refuse_giant(size: int) -> None:
         raise DownloadError("The video is larger than a gigabyte: that can't be right.", hint="Nothing was saved.")
 
 
-def _finish(partial: Path, target: Path) -> None:
+def _finish(partial: Path, target: Path, seal: Callable[[Path], object]) -> None:
     """Check what came and put it in place, durably: `fsync`, then an atomic rename."""
     with open(partial, "rb") as file:
         head = file.read(12)
@@ -139,6 +152,7 @@ def _finish(partial: Path, target: Path) -> None:
         partial.unlink()
         raise StaleUrlError("What came from the video's address is not an MP4 video.", hint="Try again later.")
     _check_boxes(partial)
+    seal(partial)
     descriptor = os.open(partial, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -6,124 +6,27 @@ SQLAlchemy Core over a SQLite file. Every call is a short blocking transaction: 
 from __future__ import annotations
 
 import os
-import time
-import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields, replace
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from .ledger_repair import prepare_file
+from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
+from .ledger_schema import COLUMNS, engine_on, explained, identity, values_of
+from .ledger_schema import table as _table
 from .money import Expense
 
-SCHEMA_VERSION = 1  # kept in SQLite's user_version
-BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
+__all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
 
-UNDER_WAY = ("submitting", "queued", "generating")  # goes on by itself in the next kernel
-FREE_TAKE = ("rejected", "error")  # never charged: the same request and take may be submitted again
-COLUMNS_OF_TRUTH = ("client_request_id", "provider", "request_hash", "created")  # written once, never changed
 Check = Callable[[list[Expense]], object]  # raises where a new row is not to be written
 
-_metadata = sa.MetaData()
-_table = sa.Table(
-    "generations",
-    _metadata,
-    sa.Column("client_request_id", sa.String(128), primary_key=True),
-    sa.Column("provider", sa.String(255), nullable=False),
-    sa.Column("request_hash", sa.String(64), nullable=False),
-    sa.Column("take", sa.Integer, nullable=False),
-    # Equal to `take` while this row holds it; null once the vendor refused, so that the take can be tried again.
-    sa.Column("held_take", sa.Integer),
-    sa.Column("status", sa.String(16), nullable=False, index=True),
-    sa.Column("generation_id", sa.String(256), index=True),
-    sa.Column("request", sa.JSON, nullable=False),
-    sa.Column("pictures", sa.JSON, nullable=False),
-    sa.Column("created", sa.Float, nullable=False, index=True),
-    sa.Column("accepted", sa.Float),
-    sa.Column("completed", sa.Float),
-    sa.Column("saved", sa.Float),
-    sa.Column("vendor_status", sa.String(64)),
-    sa.Column("video_url", sa.Text),
-    sa.Column("video_file", sa.Text),
-    sa.Column("error_name", sa.String(200)),
-    sa.Column("error_message", sa.Text),
-    sa.Column("credits", sa.Float),
-    sa.Column("usd", sa.Float),
-    sa.Column("time_factor", sa.Float),
-    sa.Column("notebook", sa.String(255)),
-    sa.UniqueConstraint("provider", "request_hash", "held_take"),
-)
 
-
-@dataclass(frozen=True)
-class Row:
-    """One generation, as the ledger knows it. Times are Unix seconds (UTC).
-
-    Attributes
-    ----------
-    client_request_id
-        Ours; sent with the submission.
-    provider
-        The API's base URL, or ``simulator``.
-    request_hash, take
-        What was asked for, and the how-manieth of it.
-    request
-        The request's fields; pictures appear as ``sha256:<hex>`` or a URL, never as bytes.
-    pictures
-        By request field: ``{"name", "sha256", "url"}``.
-    time_factor
-        How much faster than the vendor the simulator ran that made it; None when it was the vendor.
-    notebook
-        File name of the notebook or script that asked for it, where known.
-    """
-
-    client_request_id: str
-    provider: str
-    request_hash: str
-    take: int = 1
-    status: str = "submitting"
-    generation_id: str | None = None
-    request: dict[str, Any] = field(default_factory=dict)
-    pictures: dict[str, dict[str, Any]] = field(default_factory=dict)
-    created: float = field(default_factory=time.time)
-    accepted: float | None = None
-    completed: float | None = None
-    saved: float | None = None
-    vendor_status: str | None = None
-    video_url: str | None = None
-    video_file: str | None = None
-    error_name: str | None = None
-    error_message: str | None = None
-    credits: float | None = None
-    usd: float | None = None
-    time_factor: float | None = None
-    notebook: str | None = None
-
-    def with_(self, **changes: Any) -> Row:
-        """A copy with some columns changed."""
-        return replace(self, **changes)
-
-    def metadata(self) -> dict[str, Any]:
-        """What a video was made from and what it cost, for its caption and its sidecar file."""
-        return {
-            **self.request,
-            "take": self.take,
-            "generation_id": self.generation_id,
-            "client_request_id": self.client_request_id,
-            "provider": self.provider,
-            "simulated": self.provider == "simulator" or self.time_factor is not None,
-            "pictures": self.pictures,
-            "created": self.created,
-            "completed": self.completed,
-            "credits": self.credits,
-            "usd": self.usd,
-            "notebook": self.notebook,
-        }
-
-
-_ROW_FIELDS = tuple(f.name for f in fields(Row))
-_COLUMNS = [_table.c[name] for name in _ROW_FIELDS]
+class LeaseLostError(Exception):
+    """Another process goes on with this generation now."""
 
 
 class Ledger:
@@ -132,18 +35,52 @@ class Ledger:
     Parameters
     ----------
     path
-        The SQLite file; made when it isn't there.
+        The SQLite file. Made where it isn't there; brought up to date where it is older; where it is damaged, set
+        aside and rebuilt from the saved videos.
+
+    Raises
+    ------
+    KlingError
+        It cannot be read or written, or is a newer version's.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if not path.exists():
-            _create(path)
-        self._engine = _engine(path)
+        self._lock = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        with explained(self.path, "Nothing was submitted."):
+            prepare_file(self.path)
+            self._identity, self._process = identity(self.path), os.getpid()
+            self._engine = engine_on(self.path)
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+
+    def _current(self) -> sa.Engine:
+        """The engine, on the file that has the name now: another kernel may have set ours aside and made a new one."""
+        if not self._is_current():
+            with self._lock:
+                if not self._is_current():
+                    # SQLite's connections must not be used, nor closed, on the other side of a fork.
+                    self._engine.dispose(close=self._process == os.getpid())
+                    self._open()
+        return self._engine
+
+    def _is_current(self) -> bool:
+        return (identity(self.path), os.getpid()) == (self._identity, self._process)
+
+    @contextmanager
+    def _writing(self, money: str = "") -> Iterator[sa.Connection]:
+        with explained(self.path, money), self._current().begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with explained(self.path), self._current().connect() as connection:
+            yield connection
 
     def admit(self, row: Row, *, new_take: bool = False, check: Check | None = None) -> tuple[Row, bool]:
         """Write `row` before its submission, unless its request and take are there already.
@@ -162,6 +99,11 @@ class Ledger:
         -------
         tuple
             The row that now holds the take, and whether it is the given one.
+
+        Raises
+        ------
+        KlingError
+            The ledger cannot be written; nothing must be submitted.
         """
         while True:
             if new_take:
@@ -171,11 +113,11 @@ class Ledger:
                 if held is not None:
                     return held, False
             try:
-                with self._engine.begin() as connection:
+                with self._writing("Nothing was submitted.") as connection:
                     if check is not None:
                         connection.exec_driver_sql("BEGIN IMMEDIATE")  # a plain BEGIN lets two kernels count the same
                         check(_expenses(connection, row.provider))
-                    connection.execute(_table.insert().values(**_values(row), held_take=row.take))
+                    connection.execute(_table.insert().values(**values_of(row), held_take=row.take))
             except sa.exc.IntegrityError:
                 if self.get(row.client_request_id) is not None:
                     raise
@@ -188,24 +130,78 @@ class Ledger:
 
     def _next_take(self, row: Row) -> int:
         same = (_table.c.provider == row.provider) & (_table.c.request_hash == row.request_hash)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             last = connection.execute(sa.select(sa.func.max(_table.c.held_take)).where(same)).scalar()
         return int(last or 0) + 1
 
-    def update(self, client_request_id: str, **changes: Any) -> Row:
-        """Change a row, committed when this returns. A refused row gives its take back."""
+    def update(self, client_request_id: str, *, owner: str | None = None, **changes: Any) -> Row:
+        """Change a row, committed when this returns. A refused row gives its take back.
+
+        Parameters
+        ----------
+        client_request_id
+            Which.
+        owner
+            Only while this process holds the lease; None asks nobody.
+        **changes
+            New values by column.
+
+        Raises
+        ------
+        LeaseLostError
+            Another process goes on with it: nothing was changed.
+        """
         if set(changes) & set(COLUMNS_OF_TRUTH):
             raise ValueError(f"{', '.join(COLUMNS_OF_TRUTH)} never change")
-        values: dict[str, Any] = dict(changes)
-        if changes.get("status") in FREE_TAKE:
-            values["held_take"] = None
         mine = _table.c.client_request_id == client_request_id
-        with self._engine.begin() as connection:
-            connection.execute(_table.update().where(mine).values(**values))
+        changed = self._change(mine if owner is None else mine & (_table.c.lease_owner == owner), changes)
+        row = self._existing(client_request_id)
+        if not changed:
+            raise LeaseLostError
+        return row
+
+    def settle(self, client_request_id: str, **changes: Any) -> Row:
+        """Write what became of a submission, whoever holds the lease; what is known already is never overwritten."""
+        open_ = _table.c.generation_id.is_(None) & _table.c.status.in_(["submitting", "unknown"])
+        self._change(open_ & (_table.c.client_request_id == client_request_id), changes)
+        return self._existing(client_request_id)
+
+    def _existing(self, client_request_id: str) -> Row:
         row = self.get(client_request_id)
         if row is None:
             raise LookupError(f"no row {client_request_id}")
         return row
+
+    def _change(self, which: sa.ColumnElement[bool], changes: dict[str, Any]) -> bool:
+        values = {**changes, "held_take": None} if changes.get("status") in FREE_TAKE else changes
+        with self._writing() as connection:
+            return connection.execute(_table.update().where(which).values(**values)).rowcount > 0
+
+    # Leases: who goes on with a generation. Each is one statement, so that of two processes one wins.
+
+    def claim(self, seen: Row, owner: str, until: float, *, stale: bool) -> bool:
+        """Take a lease that is free or ours; with `stale`, also the one that `seen` had, if nobody renewed it."""
+        free = _table.c.lease_owner.is_(None) | (_table.c.lease_owner == owner)
+        if stale:
+            free |= (_table.c.lease_owner == seen.lease_owner) & (_table.c.lease_until == seen.lease_until)
+        mine = _table.c.client_request_id == seen.client_request_id
+        return self._change(mine & free, {"lease_owner": owner, "lease_until": until})
+
+    def renew(self, owner: str, until: float) -> set[str]:
+        """Renew all leases of a process; the client request ids it still holds."""
+        mine = _table.c.lease_owner == owner
+        self._change(mine, {"lease_until": until})
+        with self._reading() as connection:
+            return set(connection.execute(sa.select(_table.c.client_request_id).where(mine)).scalars())
+
+    def release(self, owner: str, client_request_id: str | None = None) -> None:
+        """Give one lease back, or all."""
+        mine = _table.c.lease_owner == owner
+        if client_request_id is not None:
+            mine &= _table.c.client_request_id == client_request_id
+        self._change(mine, {"lease_owner": None, "lease_until": None})
+
+    # Looking
 
     def get(self, client_request_id: str) -> Row | None:
         """The row of a client request id."""
@@ -217,23 +213,23 @@ class Ledger:
 
     def rows(self, *, limit: int | None = None, statuses: Iterable[str] | None = None) -> list[Row]:
         """Rows, newest first."""
-        query = sa.select(*_COLUMNS).order_by(_table.c.created.desc()).limit(limit)
+        query = sa.select(*COLUMNS).order_by(_table.c.created.desc()).limit(limit)
         if statuses is not None:
             query = query.where(_table.c.status.in_(list(statuses)))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [Row(**row) for row in connection.execute(query).mappings()]
 
     def unfinished(self) -> list[Row]:
         """Rows a new kernel goes on with: under way, unknown, or made but not saved; oldest first."""
         open_ = _table.c.status.in_([*UNDER_WAY, "unknown"])
         unsaved = (_table.c.status == "completed") & _table.c.saved.is_(None)
-        query = sa.select(*_COLUMNS).where(open_ | unsaved).order_by(_table.c.created)
-        with self._engine.connect() as connection:
+        query = sa.select(*COLUMNS).where(open_ | unsaved).order_by(_table.c.created)
+        with self._reading() as connection:
             return [Row(**row) for row in connection.execute(query).mappings()]
 
     def expenses(self, provider: str) -> list[Expense]:
         """Everything of a provider that cost or may cost something, newest first."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return _expenses(connection, provider)
 
     def durations(self, provider: str, duration: int | None, limit: int = 200) -> list[float]:
@@ -247,17 +243,13 @@ class Ledger:
             .order_by(_table.c.created.desc())
             .limit(limit)
         )
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [float(seconds) for seconds in connection.execute(query).scalars()]
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Row | None:
-        with self._engine.connect() as connection:
-            found = connection.execute(sa.select(*_COLUMNS).where(condition)).mappings().first()
+        with self._reading() as connection:
+            found = connection.execute(sa.select(*COLUMNS).where(condition)).mappings().first()
         return Row(**found) if found is not None else None
-
-
-def _values(row: Row) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in _ROW_FIELDS}
 
 
 def _expenses(connection: sa.Connection, provider: str) -> list[Expense]:
@@ -265,36 +257,3 @@ def _expenses(connection: sa.Connection, provider: str) -> list[Expense]:
     ours = (c.provider == provider) & c.request_hash.not_like("resumed:%") & c.status.not_in(FREE_TAKE)
     query = sa.select(c.created, c.notebook, c.request["duration"].as_integer(), c.usd).where(ours)
     return [Expense(*row) for row in connection.execute(query.order_by(c.created.desc()))]
-
-
-def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT})
-    sa.event.listen(engine, "connect", _make_durable)
-    return engine
-
-
-def _make_durable(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA synchronous = FULL")  # each commit survives a power cut: it is money
-
-
-def _create(path: Path) -> None:
-    """Make the file under another name and link it into place: of two kernels that start at once, one file wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{uuid.uuid4().hex}.sqlite")
-    engine = _engine(fresh)
-    with engine.connect() as connection:
-        connection.exec_driver_sql(
-            "PRAGMA journal_mode = WAL"
-        )  # kept in the file: a second kernel reads while we write
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        _metadata.create_all(connection)
-        connection.commit()
-    engine.dispose()
-    try:
-        os.link(fresh, path)
-    except FileExistsError:
-        pass  # the other kernel's
-    except OSError:  # a file system without hard links, e.g. a mounted cloud drive
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)

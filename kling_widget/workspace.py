@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import uuid
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .errors import KlingError
 
@@ -45,19 +46,11 @@ class Workspace:
         Raises
         ------
         KlingError
-            The folder can't be written to.
+            It can't be read or written, or was written by a newer version; see :class:`~kling_widget.ledger.Ledger`.
         """
-        import sqlalchemy.exc
-
         from .ledger import Ledger
 
-        try:
-            return Ledger(self.path / "ledger.sqlite")
-        except (OSError, sqlalchemy.exc.OperationalError) as error:
-            raise KlingError(
-                f"The workspace {self.path} cannot be used: {error.__cause__ or error}.",
-                hint="Nothing was submitted. Choose another folder with workspace=… or KLING_WIDGET_WORKSPACE.",
-            ) from error
+        return Ledger(self.path / "ledger.sqlite")
 
     @property
     def simulator_state(self) -> Path:
@@ -65,13 +58,24 @@ class Workspace:
         return self.path / ".simulator"
 
     def keep_image(self, sha256: str, suffix: str, data: bytes) -> Path:
-        """Keep a picture as it is sent, once, under its source's SHA-256."""
+        """Keep a picture as it is sent, once, under its source's SHA-256.
+
+        Raises
+        ------
+        KlingError
+            The folder can't be written to.
+        """
         target = self.path / "images" / f"{_checked_sha256(sha256)}{suffix}"
         if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
             partial = target.with_suffix(f".{uuid.uuid4().hex}.part")
-            partial.write_bytes(data)
-            os.replace(partial, target)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _write(partial, data, target)
+            except OSError as error:
+                raise KlingError(
+                    f"The workspace {self.path} cannot be written: {(error.strerror or str(error)).lower()}.",
+                    hint="Nothing was submitted. Make room, or choose another folder with workspace=….",
+                ) from error
         return target
 
     def find_image(self, sha256: str) -> Path | None:
@@ -99,12 +103,21 @@ class Workspace:
             raise ValueError(f"not a file name: {name!r}")
         return self.path / "videos" / name
 
-    def keep_metadata(self, video: Path, metadata: dict[str, Any]) -> None:
-        """Write what a video was made from beside it."""
+    def keep_metadata(self, video: Path, row: Row) -> None:
+        """Write what a video was made from beside it, where that is possible: the video says it itself, too."""
         target = video.with_suffix(".json")
-        partial = target.with_name(target.name + ".part")
-        partial.write_text(json.dumps(metadata, ensure_ascii=False, indent=1), encoding="utf-8")
+        text = json.dumps(row.record(), ensure_ascii=False, indent=1)
+        with contextlib.suppress(OSError):  # a full disk or read-only folder must not lose a video that is there
+            _write(target.with_name(target.name + ".part"), text.encode("utf-8"), target)
+
+
+def _write(partial: Path, data: bytes, target: Path) -> None:
+    """Write a file under another name, then give it its own."""
+    try:
+        partial.write_bytes(data)
         os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _slug(text: str, longest: int) -> str:

@@ -1,0 +1,158 @@
+"""Who goes on with a generation: of all processes on one workspace, the one that holds the lease in its row.
+
+One heartbeat a studio renews all its leases. A lease is taken over when the process that holds it is known to be gone,
+or when nobody renewed it for `LEASE` seconds as the watching process's own monotonic clock counts them. The wall clock
+decides nothing: it jumps when a laptop wakes or a clock is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import logging
+import os
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from . import background
+from .errors import KlingError
+from .ledger import LeaseLostError, Ledger, Row
+
+LEASE = 15.0  # seconds; what a person waits at most until another process goes on for a dead one
+BEATS = 3  # renewals in that time: two may be late
+LOOK = 1.5  # seconds between two looks at a row that another process goes on with
+LOOK_FASTEST = 0.2  # seconds; for simulators that run much faster
+
+log = logging.getLogger(__name__)
+
+
+class Leases:
+    """The leases of one studio. All but `stamped` and `give_up` on the background loop.
+
+    Parameters
+    ----------
+    ledger
+        Gives the ledger, which is opened when it is first needed.
+    """
+
+    def __init__(self, ledger: Callable[[], Ledger]) -> None:
+        self._ledger = ledger
+        self._process = 0
+        self._owner = ""
+        self._held: set[str] = set()
+        self._seen: dict[str, tuple[tuple[str | None, float | None], float]] = {}
+        self._beating: asyncio.Task[None] | None = None
+        _all.add(self)
+
+    @property
+    def owner(self) -> str:
+        """Us, as leases name us: machine, process, and which studio in it. Another one after a fork."""
+        if self._process != os.getpid():
+            self._process = os.getpid()
+            self._owner = f"{_machine()}/{self._process}/{uuid.uuid4().hex[:12]}"
+            self._held, self._seen, self._beating = set(), {}, None
+        return self._owner
+
+    def stamped(self, row: Row) -> Row:
+        """A new row with our lease on it, so that nobody looks up what we are about to submit."""
+        return row.with_(lease_owner=self.owner, lease_until=self.until())
+
+    @staticmethod
+    def until() -> float:
+        """When a lease written now would end, Unix seconds."""
+        return time.time() + LEASE
+
+    @staticmethod
+    def pause(pace: float) -> float:
+        """Seconds between two looks at what another process goes on with, on a provider `pace` times the vendor's."""
+        return max(LOOK / pace, LOOK_FASTEST)
+
+    async def claim(self, row: Row) -> bool:
+        """Take the lease of a row as it was just read, if it is free, ours, or left behind.
+
+        Raises
+        ------
+        KlingError
+            The ledger cannot be written.
+        """
+        owner, key = self.owner, row.client_request_id
+        stale = row.lease_owner not in (None, owner) and self._is_stale(row)
+        if row.lease_owner not in (None, owner) and not stale:
+            return False
+        if not await background.in_thread(self._ledger().claim, row, owner, self.until(), stale=stale):
+            return False
+        self._seen.pop(key, None)
+        self._held.add(key)
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.get_running_loop().create_task(self._beat())
+        return True
+
+    async def release(self, client_request_id: str) -> None:
+        """Let others go on with it. Where the ledger can't be written the lease runs out by itself."""
+        self._held.discard(client_request_id)
+        with contextlib.suppress(KlingError):
+            await background.in_thread(self._ledger().release, self.owner, client_request_id)
+
+    def check(self, client_request_id: str) -> None:
+        """Raise `LeaseLostError` if another process has taken it over, as far as the last heartbeat knows."""
+        if client_request_id not in self._held:
+            raise LeaseLostError
+
+    def give_up(self) -> None:
+        """Release everything, when the process ends."""
+        if self._process == os.getpid() and self._held:
+            self._held.clear()
+            with contextlib.suppress(KlingError):
+                self._ledger().release(self.owner)
+
+    def _is_stale(self, row: Row) -> bool:
+        lease = (row.lease_owner, row.lease_until)
+        before, since = self._seen.setdefault(row.client_request_id, (lease, time.monotonic()))
+        if before != lease:
+            self._seen[row.client_request_id] = lease, time.monotonic()
+            since = time.monotonic()
+        return time.monotonic() - since >= LEASE or _is_gone(str(row.lease_owner))
+
+    async def _beat(self) -> None:
+        while self._held:
+            await asyncio.sleep(LEASE / BEATS)
+            before = set(self._held)
+            try:
+                kept = await background.in_thread(self._ledger().renew, self.owner, self.until())
+            except KlingError as error:  # e.g. a full disk: the next beat may be luckier, and others see it by then
+                log.warning("leases could not be renewed: %s", error)
+            else:
+                self._held -= before - kept
+
+
+_all: weakref.WeakSet[Leases] = weakref.WeakSet()
+
+
+@atexit.register
+def _give_up() -> None:
+    for leases in list(_all):
+        leases.give_up()
+
+
+@lru_cache
+def _machine() -> str:
+    """This boot of this machine and its space of process numbers; ``?`` where the system has no name for them."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()  # Linux: proc(5)
+        return f"{boot}:{os.stat('/proc/self/ns/pid').st_ino}"  # namespaces(7): containers count processes anew
+    except OSError:
+        return "?"
+
+
+def _is_gone(owner: str) -> bool:
+    """Whether the process that holds a lease is known to have ended: it ran here, and its number is free."""
+    machine, _, rest = owner.partition("/")
+    number = rest.partition("/")[0]
+    if machine == "?" or machine != _machine() or not number.isdigit():
+        return False
+    return not Path(f"/proc/{number}").exists()

@@ -1,0 +1,164 @@
+"""Opening a ledger that may be missing, older, or damaged: set aside, never overwritten, and rebuilt."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from . import mp4_metadata, pending
+from .ledger_row import FREE_TAKE, Row, row_of
+from .ledger_schema import (
+    BUSY_TIMEOUT,
+    SCHEMA_VERSION,
+    DamagedLedgerError,
+    check,
+    make,
+    migrate,
+    table,
+    values_of,
+)
+
+LARGEST_SIDECAR = mp4_metadata.LARGEST  # bytes
+
+
+class LedgerWarning(UserWarning):
+    """The ledger was damaged, and rebuilt."""
+
+
+def prepare_file(path: Path) -> None:
+    """See to it that there is a whole ledger of this version at `path`.
+
+    Raises
+    ------
+    KlingError
+        It was written by a newer version.
+    OSError, sqlite3.Error, sqlalchemy.exc.DatabaseError
+        The folder or the file cannot be used now.
+    """
+    if path.exists():
+        try:
+            if check(path) < SCHEMA_VERSION:
+                migrate(path)
+            return
+        except DamagedLedgerError:
+            with _one_at_a_time(path):
+                _set_aside_if_damaged(path)
+    if not path.exists():
+        _create(path)
+
+
+def _set_aside_if_damaged(path: Path) -> None:
+    """Look again, now that nobody else repairs it, and move it out of the way with its -wal and -shm."""
+    try:
+        check(path)
+    except DamagedLedgerError as damage:
+        kept = _move(path)
+        found = len(list(found_rows(path.parent)))
+        warnings.warn(
+            f"The ledger {path} was damaged ({damage}). It is kept as {kept.name}; a new one was made from the saved "
+            f"videos and what is under way: {found} generation{'' if found == 1 else 's'} found.",
+            LedgerWarning,
+            stacklevel=2,
+        )
+
+
+def _move(path: Path) -> Path:
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    number, kept = 1, path.with_name(f"{path.stem}.damaged-{stamp}.sqlite")
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.stem}.damaged-{stamp}-{number}.sqlite")
+    for suffix in ("-wal", "-shm", ""):  # the file itself last: whoever dies in between finds it still damaged
+        part = Path(f"{path}{suffix}")
+        if part.exists():
+            os.rename(part, f"{kept}{suffix}")
+    return kept
+
+
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock between processes; a database is one that ends with its process on every system."""
+    lock = path.with_name(f".{path.stem}.lock")
+    with closing(sqlite3.connect(lock, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def _create(path: Path) -> None:
+    """Make the file under another name and link it into place: of two kernels that start at once, one file wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in ("-wal", "-shm"):  # of a ledger that is gone: SQLite would take them for the new one's
+        left = Path(f"{path}{suffix}")
+        if left.exists() and not path.exists():
+            os.rename(left, path.with_name(f"{path.stem}.left-{uuid.uuid4().hex}.sqlite{suffix}"))
+    fresh = path.with_name(f".{uuid.uuid4().hex}.sqlite")
+    try:
+        engine = make(fresh)
+        with engine.begin() as connection:
+            for row in found_rows(path.parent):
+                _insert(connection, row)
+        engine.dispose()
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass  # the other kernel's
+        except OSError:  # a file system without hard links, e.g. a mounted cloud drive
+            os.replace(fresh, path)
+    finally:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{fresh}{suffix}").unlink(missing_ok=True)
+
+
+def _insert(connection: sa.Connection, row: Row) -> None:
+    """Add a row; where its take is held already (records can contradict each other) it is kept without."""
+    held = row.take if row.status not in FREE_TAKE else None
+    for take in (held, None):
+        try:
+            with connection.begin_nested():
+                connection.execute(table.insert().values(**values_of(row), held_take=take))
+            return
+        except sa.exc.IntegrityError:
+            continue
+
+
+def found_rows(folder: Path) -> Iterator[Row]:
+    """What the folder itself tells of its generations: saved videos first, then what is under way; each once."""
+    seen = set()
+    for row in (*_saved(folder / "videos"), *pending.rows(folder)):
+        if row.client_request_id not in seen:
+            seen.add(row.client_request_id)
+            yield row
+
+
+def _saved(videos: Path) -> Iterator[Row]:
+    names = {path.with_suffix(".mp4") for pattern in ("*.mp4", "*.json") for path in videos.glob(pattern)}
+    for path in sorted(names):
+        row = _sidecar(path.with_suffix(".json")) or _embedded(path)
+        if row is not None:
+            yield row.with_(
+                video_file=path.name, status="completed", saved=row.saved or row.completed or row.created,
+                error_name=None, error_message=None,
+            )  # fmt: skip
+
+
+def _sidecar(path: Path) -> Row | None:
+    try:
+        return row_of(path.read_bytes()) if path.stat().st_size <= LARGEST_SIDECAR else None
+    except OSError:
+        return None
+
+
+def _embedded(path: Path) -> Row | None:
+    try:
+        content = mp4_metadata.read(path)
+    except OSError:
+        return None
+    return row_of(content) if content is not None else None

@@ -1,0 +1,116 @@
+"""From a video that is ready at the vendor to the saved file, which carries what it was made from in itself."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import background, mp4_metadata, pending
+from .download import StaleUrlError, download
+from .errors import DownloadError
+from .ledger_row import row_of
+
+if TYPE_CHECKING:
+    from .ledger import Row
+    from .studio import Studio
+    from .video import Video
+
+FETCH_ATTEMPTS = 3  # fresh addresses tried for one video
+
+Update = Callable[..., Awaitable["Row"]]  # changes the ledger's row and returns it
+
+
+async def save(studio: Studio, row: Row, update: Update) -> Video:
+    """Fetch a video unless it is there, and put it in its place.
+
+    Raises
+    ------
+    DownloadError
+        It could not be fetched or saved.
+    LeaseLostError
+        Another process does that now.
+    """
+    target = await background.in_thread(studio.video_target, row)
+    if row.video_file != target.name:
+        row = await update(video_file=target.name)
+    if row.saved is None and await background.in_thread(_is_there, target, row):
+        row = await update(saved=time.time())  # whoever fetched it died before saying so
+    if row.saved is None or not await background.in_thread(target.exists):
+        try:
+            row = await _fetch(studio, row, target, update)
+        except DownloadError as error:
+            error.generation_id = row.generation_id
+            studio.leases.check(row.client_request_id)
+            raise
+    await background.in_thread(_tidy, studio.workspace.path, target, row)
+    return await show(studio, row)
+
+
+async def show(studio: Studio, row: Row) -> Video:
+    """The saved video, with its poster and size read once, so that showing it blocks nobody."""
+    video = await background.in_thread(studio.video_of, row)
+    await background.in_thread(video.html)
+    return video
+
+
+async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
+    # A name of our own: a process that lost its lease without knowing may still be writing to the other one.
+    partial = target.with_name(f"{target.name}.{studio.leases.owner[-12:]}.part")
+    await background.in_thread(_adopt, target, partial)
+
+    def seal(path: Path) -> None:
+        record = row.with_(saved=time.time()).record()
+        mp4_metadata.append(path, json.dumps(record, ensure_ascii=False).encode("utf-8"))
+
+    stale: StaleUrlError | None = None
+    for _ in range(FETCH_ATTEMPTS):
+        studio.leases.check(row.client_request_id)
+        if stale is not None or not row.video_url:
+            fresh = await studio.client.retrieve(str(row.generation_id))
+            if fresh.video_url:
+                row = await update(video_url=fresh.video_url)
+        try:
+            await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
+        except StaleUrlError as error:
+            stale = error
+        else:
+            return await update(saved=time.time())
+    assert stale is not None
+    raise stale
+
+
+def _is_there(target: Path, row: Row) -> bool:
+    """Whether the whole video of this generation has its name already: it says so itself."""
+    try:
+        content = mp4_metadata.read(target)
+    except OSError:
+        return False
+    found = row_of(content) if content is not None else None
+    return found is not None and found.client_request_id == row.client_request_id
+
+
+def _partials(target: Path) -> list[Path]:
+    found = target.parent.glob(f"{glob.escape(target.name)}.*part")
+    return sorted(found, key=lambda path: path.stat().st_size)
+
+
+def _adopt(target: Path, partial: Path) -> None:
+    """Go on from what another process fetched, with a copy: it may not be dead."""
+    with contextlib.suppress(OSError):  # gone in this moment, or no room for two: then from the start
+        others = [path for path in _partials(target) if path != partial]
+        if others and not partial.exists():
+            shutil.copyfile(others[-1], partial)
+
+
+def _tidy(folder: Path, target: Path, row: Row) -> None:
+    """Nothing of it is under way any more."""
+    with contextlib.suppress(OSError):  # a read-only folder: nothing depends on it
+        for path in _partials(target):
+            path.unlink(missing_ok=True)
+        pending.remove(folder, row.client_request_id)
