@@ -89,8 +89,8 @@ class MessageHandlers:
         self.send({**reply, "received": upload.received})
         if upload.complete:
             self._uploads.forget(name)
-            self.send({"type": "uploaded", "upload": name, "slot": slot})
             await self._load(slot, upload.take(), file_name)
+            self.send({"type": "uploaded", "upload": name, "slot": slot})
 
     async def _on_url(self, message: Message, _buffers: list[memoryview]) -> None:
         slot, url = message.get("slot"), str(message.get("url", "")).strip()
@@ -164,11 +164,11 @@ class MessageHandlers:
                 self._fill(slot, None)
             else:
                 try:
-                    source = facts["url"] or await background.in_thread(self._studio.picture, facts["sha256"])
+                    picture = await background.in_thread(self._studio.kept_picture, facts)
                 except ImageError as error:
                     self._refuse(slot, error.message, error.hint)
                 else:
-                    await self._load(slot, source, facts["name"])
+                    await self._load(slot, picture, None)
 
     async def _on_continue(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.video is not None:
@@ -201,7 +201,7 @@ class MessageHandlers:
         if facts is None or facts["url"]:
             return None
         try:
-            return SourceImage.load(self._studio.picture(facts["sha256"])).thumbnail()
+            return self._studio.kept_picture(facts).thumbnail()
         except ImageError:  # the person has tidied the workspace: nothing to show
             return None
 

@@ -4,8 +4,8 @@ import type { Model, Slot } from "./model";
 import { LARGE, shrink } from "./shrink";
 import { Upload } from "./upload";
 
-/** Milliseconds after which a picture that is in but brought no news shows what the traits say: the news may be the old news. */
-const READING = 15_000;
+/** Milliseconds after which a picture that is in shows what the traits say, should the kernel have died over it. */
+const READING = 60_000;
 
 /** Bytes of the largest file the kernel takes (LARGEST_UPLOAD in kling_widget/uploads.py). */
 const MOST = 200_000_000;
@@ -108,6 +108,7 @@ export class Picture {
         this.#timer = setTimeout(() => this.#settle(), READING);
         this.changed();
       },
+      read: () => this.#settle(),
       failed: (sentence) => {
         this.#stop();
         this.refused();
@@ -132,6 +133,7 @@ export class Picture {
   #settle(): void {
     clearTimeout(this.#timer);
     if (this.frame && !this.model.get("problems").some(({ field, anyway }) => field === this.slot && !anyway)) {
+      this.#upload?.cancel();
       this.#upload = null;
       this.phase = "idle";
       this.#localKey = this.frame.key;

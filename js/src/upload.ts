@@ -22,7 +22,10 @@ interface Flight {
 interface Events {
   progress: (percent: number) => void;
   /** Every byte is in; the kernel reads the picture now. */
+  /** All of it is in; the kernel reads it. */
   arrived: () => void;
+  /** The kernel has read it: the Frame or a Problem says what came of it. */
+  read: () => void;
   failed: (sentence: string) => void;
 }
 
@@ -53,7 +56,7 @@ export class Upload {
   ) {
     this.#deaf = channel.listen((message) => {
       if (message.type === "received" && message.upload === this.id) this.#answer(message.offset, message.ok);
-      else if (message.type === "uploaded" && message.upload === this.id) this.#finish(events.arrived);
+      else if (message.type === "uploaded" && message.upload === this.id) this.#finish(events.read);
     });
     this.#looking = setInterval(() => this.#look(), LOOK);
     this.#fill();
@@ -114,8 +117,9 @@ export class Upload {
     this.#done.add(offset);
     const bytes = Math.min(this.#done.size * CHUNK, this.file.size);
     this.events.progress(Math.floor((100 * bytes) / this.file.size));
-    if (bytes === this.file.size && !this.#flights.size) this.#finish(this.events.arrived);
-    else this.#fill();
+    if (bytes < this.file.size || this.#flights.size) return this.#fill();
+    clearInterval(this.#looking);
+    this.events.arrived();
   }
 
   #damaged(offset: number): void {

@@ -138,13 +138,12 @@ export class Receiver {
   constructor(private model: FakeModel) {}
 
   take(message: SentOf<"upload">): void {
-    const { id: re, upload, slot, offset, size, buffer } = message;
+    const { id: re, upload, offset, buffer } = message;
     const pieces = this.bytes.get(upload) ?? new Map<number, ArrayBuffer>();
     this.bytes.set(upload, pieces.set(offset, buffer!));
     const received = [...pieces.values()].reduce((sum, piece) => sum + piece.byteLength, 0);
     this.model.hear("ack", { re });
     this.model.hear("received", { re, upload, received, offset, ok: true });
-    if (received === size) this.model.hear("uploaded", { upload, slot });
   }
 
   /** The file as it arrived. */

@@ -220,7 +220,7 @@ test("the same refusal twice is no change of the trait, and still the slot does 
   choose(ui.getByLabelText("First frame"), picture(10, "notes.png", "image/png"));
   await until(() => ui.queryByText("Reading…"));
   expect(ui.queryByRole("alert")).toBeNull();
-  await pass(15_000);
+  model.hear("uploaded", { upload: chunks()[0]!.upload, slot: "first_frame" });
   await until(() => ui.queryByRole("alert"));
   expect(ui.queryByText("Reading…")).toBeNull();
 });

@@ -38,7 +38,8 @@ def ratio(name: str, ours: str, theirs: str, target: float | None) -> bool:
     ratios = [seconds(ours) / seconds(theirs) for _ in range(ROUNDS)]
     low, median, high = min(ratios), statistics.median(ratios), max(ratios)
     shown = f"{median:.2f} (min {low:.2f}, max {high:.2f}, {ROUNDS} alternating runs)"
-    return verdict(name, shown, target is None or median <= target, "no target" if target is None else f"≤ {target:.2f}")
+    aim = "none" if target is None else f"≤ {target:.2f}"
+    return verdict(name, shown, target is None or median <= target, aim)
 
 
 def verdict(name: str, figure: str, reached: bool, target: str) -> bool:
