@@ -70,9 +70,14 @@ def unknown(reference: str, because: str) -> SubmissionUnknownError:
     return error
 
 
-def unreachable(base_url: str, error: Exception) -> ServerError:
+def unreachable(base_url: str, error: Exception, because: str = "") -> ServerError:
     """The error for a connection that was not made or broke on a call that costs nothing."""
     host = urlsplit(base_url).netloc
+    if because:
+        return ServerError(
+            f"The server {host} cannot be reached: {because}.",
+            hint="Nothing was charged. In a company's network, HTTPS_PROXY and SSL_CERT_FILE must name what it uses.",
+        )
     answers_late = "Timeout" in type(error).__name__ and "Connect" not in type(error).__name__
     return ServerError(
         f"The server {host} does not answer." if answers_late else f"The server {host} cannot be reached.",

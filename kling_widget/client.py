@@ -7,7 +7,7 @@ import os
 import random
 import re
 import uuid
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ import httpx as http
 
 from . import retry
 from .answers import error_of, json_object, unknown, unreachable, what_came
+from .connections import SIMULATOR_URL, ask, checked_base_url, connect, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
 from .retry import Outcome
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://api.aimlapi.com"  # the specification
 GENERATION_PATH = "/v2/generate/video/kling/generation"  # the specification; /v2/video/generations serves the same
-SIMULATOR_URL = "http://simulator.invalid"  # the simulator in process; .invalid never resolves (RFC 2606)
-TIMEOUT = http.Timeout(60.0, connect=10.0)  # seconds; a 10 MB picture on a slow line needs its time
 LOG_PAGE = 100  # rows; the most /v2/logs gives at once
 LOG_PAGES = 20  # pages searched for one client request id
 CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")  # the vendor silently drops anything else
@@ -80,16 +79,11 @@ class Client:
         chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
         self.base_url = chosen.rstrip("/")
         self._path = path
-        self._http = http.AsyncClient(
-            base_url=_checked_base_url(self.base_url),
-            auth=_Bearer(require_key(api_key)),
-            headers={"Accept": "*/*", "User-Agent": "kling-widget"},
-            timeout=TIMEOUT,
-            transport=transport,
-            follow_redirects=False,
-        )
+        base, key = checked_base_url(self.base_url), require_key(api_key)
+        self._http = connect(transport, key=key, base_url=base)
+        self._posts = connect(transport, key=key, base_url=base, reuse=False)
         # Videos lie on other hosts, which must never see the key: a client of their own, without it.
-        self._files = http.AsyncClient(timeout=TIMEOUT, transport=transport, follow_redirects=False)
+        self._files = connect(transport)
 
     async def __aenter__(self) -> Client:
         return self
@@ -101,8 +95,8 @@ class Client:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
-        await self._files.aclose()
+        for each in (self._http, self._posts, self._files):
+            await each.aclose()
 
     def __repr__(self) -> str:
         return f"Client({self.base_url})"
@@ -146,9 +140,12 @@ class Client:
         while True:
             attempt += 1
             try:
-                response = await self._http.post(self._path, content=content, headers=headers)
+                response = await ask(self._posts, "POST", self._path, content=content, headers=headers)
             except _NOT_DELIVERED as error:
-                failure: KlingError = unreachable(self.base_url, error)
+                because, final = why_not(error)
+                failure: KlingError = unreachable(self.base_url, error, because)
+                if final:
+                    raise failure from None
                 retry_after = None
             except http.TransportError as error:
                 raise unknown(reference, f"the connection broke ({type(error).__name__})") from None
@@ -229,9 +226,9 @@ class Client:
 
     async def _get(self, path: str, query: dict[str, Any]) -> http.Response:
         try:
-            response = await self._http.get(path, params=query)
+            response = await ask(self._http, "GET", path, params=query)
         except http.TransportError as error:
-            raise unreachable(self.base_url, error) from None
+            raise unreachable(self.base_url, error, why_not(error)[0]) from None
         if not response.is_success:
             raise error_of(response)
         return response
@@ -242,8 +239,8 @@ class Client:
 
         Raises
         ------
-        ServerError
-            The connection could not be made.
+        TransportError, InvalidUrl
+            The connection could not be made or broke; `url` is none.
         """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         async with self._files.stream("GET", url, headers=headers) as response:
@@ -257,32 +254,12 @@ class Client:
 # For download.py, which does not know httpx: what it reads, and what a broken connection raises.
 Response = http.Response
 TransportError = http.TransportError
-
-
-class _Bearer(http.Auth):
-    """Adds the key at the last moment, so that no headers of ours hold it."""
-
-    def __init__(self, key: ApiKey) -> None:
-        self._key = key
-
-    def auth_flow(self, request: http.Request) -> Generator[http.Request, http.Response, None]:
-        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
-        yield request
+InvalidUrl = http.InvalidURL
 
 
 def new_client_request_id() -> str:
     """A fresh id for one submission."""
     return f"kw-{uuid.uuid4().hex}"
-
-
-def _checked_base_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
-    loopback = parts.hostname in {"localhost", "127.0.0.1", "::1", urlsplit(SIMULATOR_URL).hostname}
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
-        raise InvalidRequestError(
-            f"base_url must be an https address, not {base_url!r}.", hint="Plain http is allowed for this machine only."
-        )
-    return base_url
 
 
 def _iso(seconds: float) -> str:

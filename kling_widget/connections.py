@@ -1,0 +1,147 @@
+"""Connections: who may hear the key, through which proxy, and how much of an answer is read.
+
+Proxies and certificates come from the environment, as everywhere: ``HTTPS_PROXY``, ``ALL_PROXY``, ``NO_PROXY``,
+``SSL_CERT_FILE``, ``SSL_CERT_DIR``. HTTP/1.1 is all that is spoken.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Callable, Generator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx as http
+
+from .credentials import ApiKey
+from .errors import InvalidRequestError
+
+SIMULATOR_URL = "http://simulator.invalid"  # the simulator in process; .invalid never resolves (RFC 2606)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+TIMEOUT = http.Timeout(60.0, connect=10.0)  # seconds; a 10 MB picture on a slow line needs its time
+LONGEST_ANSWER = 4 << 20  # bytes; ours: a page of 100 log rows is the longest there is, and has some 100 KB
+SLOWEST_ANSWER = 120.0  # seconds from the first byte of an answer to its last; ours
+# Said of every request: what a server compresses all the same is unpacked here, up to the limit and no further.
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "kling-widget"}
+# What is on this machine is not asked for through a proxy, which would see the key in plain text.
+_NO_PROXY: dict[str, None] = {
+    "all://localhost": None,
+    "all://127.0.0.1": None,
+    "all://[::1]": None,
+}
+
+
+def connect(
+    transport: http.AsyncBaseTransport | None, *, key: ApiKey | None = None, base_url: str = "", reuse: bool = True
+) -> http.AsyncClient:
+    """A client that follows no redirects.
+
+    Parameters
+    ----------
+    transport
+        Instead of the network.
+    key
+        Sent with every request; without one the client is for strangers' hosts.
+    base_url
+        Where paths lead to.
+    reuse
+        False makes a connection for each request: none that died while the laptop slept swallows a submission.
+
+    Raises
+    ------
+    InvalidRequestError
+        The base URL, or a setting of the network in the environment, cannot be used.
+    """
+    try:
+        return http.AsyncClient(
+            base_url=base_url,
+            auth=_Bearer(key) if key is not None else None,
+            headers=_HEADERS,
+            timeout=TIMEOUT,
+            limits=http.Limits(max_connections=100, max_keepalive_connections=20 if reuse else 0),
+            transport=transport,
+            mounts=None if transport is not None else _NO_PROXY,
+            follow_redirects=False,
+        )
+    except http.InvalidURL as error:
+        raise InvalidRequestError(f"{base_url!r} or an address in HTTPS_PROXY is no web address: {error}.") from None
+    except (OSError, ValueError, ImportError) as error:
+        raise InvalidRequestError(
+            f"The network settings in the environment cannot be used: {error}.",
+            hint="Check HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+        ) from None
+
+
+def checked_base_url(base_url: str) -> str:
+    """`base_url`, if the key may go there: https, or plain http on this machine.
+
+    Raises
+    ------
+    InvalidRequestError
+        It may not.
+    """
+    try:
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    loopback = host in LOOPBACK or host == urlsplit(SIMULATOR_URL).hostname
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and loopback)):
+        raise InvalidRequestError(
+            f"base_url must be an https address, not {base_url!r}.", hint="Plain http is allowed for this machine only."
+        )
+    return base_url
+
+
+async def ask(client: http.AsyncClient, method: str, url: str, **content: Any) -> http.Response:
+    """One exchange. Of an answer beyond `LONGEST_ANSWER` or `SLOWEST_ANSWER`, or damaged, the body counts as empty."""
+    async with client.stream(method, url, **content) as response:
+        body = await _body(response)
+    told = ("content-encoding", "content-length", "transfer-encoding")
+    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in told]
+    return http.Response(response.status_code, headers=headers, content=body, request=response.request)
+
+
+async def _body(response: http.Response) -> bytes:
+    unpack = _unpacking(response.headers.get("content-encoding", ""))
+    until, body = time.monotonic() + SLOWEST_ANSWER, bytearray()
+    async for piece in response.aiter_raw():
+        try:
+            body += unpack(piece, LONGEST_ANSWER + 1 - len(body))
+        except zlib.error:
+            return b""
+        if len(body) > LONGEST_ANSWER or time.monotonic() > until:
+            return b""
+    return bytes(body)
+
+
+def _unpacking(encoding: str) -> Callable[[bytes, int], bytes]:
+    """From a piece as it came to at most so many bytes of what it means."""
+    if encoding.strip().lower() in ("", "identity"):
+        return lambda piece, most: piece[:most]
+    return zlib.decompressobj(wbits=47).decompress  # gzip and zlib, told apart by their headers; else zlib.error
+
+
+def why_not(error: Exception) -> tuple[str, bool]:
+    """Why no connection could be made, in words, and whether trying again is of no use."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if type(cause).__name__ == "SSLCertVerificationError":  # by its name, since `import ssl` costs
+            said = getattr(cause, "verify_message", "") or "unknown"
+            return f"its certificate is not trusted on this machine ({said})", True
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, http.ProxyError):
+        return f"the proxy refused ({str(error)[:100]})", str(error).startswith("4")
+    return "", False
+
+
+class _Bearer(http.Auth):
+    """Adds the key at the last moment, so that no headers of ours hold it."""
+
+    def __init__(self, key: ApiKey) -> None:
+        self._key = key
+
+    def auth_flow(self, request: http.Request) -> Generator[http.Request, http.Response, None]:
+        request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+        yield request
