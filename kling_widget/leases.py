@@ -42,8 +42,8 @@ class Leases:
 
     def __init__(self, ledger: Callable[[], Ledger]) -> None:
         self._ledger = ledger
-        self._process = 0
-        self._owner = ""
+        self._process = os.getpid()
+        self._studio = uuid.uuid4().hex[:12]  # known from the start: threads that submit at once must agree on it
         self._held: set[str] = set()
         self._seen: dict[str, tuple[tuple[str | None, float | None], float]] = {}
         self._beating: asyncio.Task[None] | None = None
@@ -54,9 +54,8 @@ class Leases:
         """Us, as leases name us: machine, process, and which studio in it. Another one after a fork."""
         if self._process != os.getpid():
             self._process = os.getpid()
-            self._owner = f"{_machine()}/{self._process}/{uuid.uuid4().hex[:12]}"
             self._held, self._seen, self._beating = set(), {}, None
-        return self._owner
+        return f"{_machine()}/{self._process}/{self._studio}"
 
     def stamped(self, row: Row) -> Row:
         """A new row with our lease on it, so that nobody looks up what we are about to submit."""

@@ -187,7 +187,9 @@ def test_of_ten_at_once_exactly_as_many_are_sent_as_the_budget_allows(slow, tmp_
     assert len(refused) == 7
     assert "budget of $1.98" in str(refused[0])
     eventually(lambda: len(submissions(slow)) == 3)
-    assert len(studios[0].workspace.ledger.rows()) == 3
+    rows = studios[0].workspace.ledger.rows()
+    assert len(rows) == 3
+    assert len({row.lease_owner for row in rows}) <= kernels  # threads of a studio agree on who they are
 
 
 PROCESS = """
