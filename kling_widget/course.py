@@ -62,6 +62,7 @@ class Course:
         self._fresh = fresh
         self._on_change = on_change
         self._posting = False
+        self._just_accepted = False
         self._stop_wanted = False
 
     def may_be_cut_off(self) -> bool:
@@ -136,7 +137,7 @@ class Course:
                     await background.in_thread(pending.remove, self._folder, self.row.client_request_id)
                 raise
             else:
-                self.note = ""
+                self.note, self._just_accepted = "", True
                 await self._accepted(task.id, task)
             finally:
                 self._posting, self.note = False, ""
@@ -201,14 +202,16 @@ class Course:
         already = max(0.0, time.time() - (self.row.accepted or self.row.created))
         since, unknown_id = time.monotonic(), 0
         retry_after: float | None = None
+        asked = False
         while True:
             waited = already + time.monotonic() - since
             expected = self.expected or polling.expect(None)
-            await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
+            if self._just_accepted or asked:  # else it may have been ready for long: asked at once
+                await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
             self._studio.leases.check(self.row.client_request_id)
             if time.monotonic() - since > polling.WATCH_FOR:
                 raise stopped(self.row, f"Not ready after {polling.WATCH_FOR / 3600:g} hours.")
-            retry_after = None
+            retry_after, asked = None, True
             try:
                 task = await self._studio.client.retrieve(str(self.row.generation_id))
             except RateLimitError as error:

@@ -1,0 +1,305 @@
+"""The ledger as a file: versions, damage, and folders that can't be written. Nothing that was there is ever destroyed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import warnings
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from kling_widget import ledger_schema, pending
+from kling_widget.errors import KlingError
+from kling_widget.ledger import Ledger, Row
+from kling_widget.ledger_repair import LedgerWarning
+from kling_widget.ledger_schema import SCHEMA_VERSION
+
+VERSION_0 = """
+CREATE TABLE generations (
+  client_request_id VARCHAR(128) NOT NULL PRIMARY KEY, provider VARCHAR(255) NOT NULL,
+  request_hash VARCHAR(64) NOT NULL, take INTEGER NOT NULL, held_take INTEGER, status VARCHAR(16) NOT NULL,
+  generation_id VARCHAR(256), request JSON NOT NULL, pictures JSON NOT NULL, created FLOAT NOT NULL, accepted FLOAT,
+  completed FLOAT, saved FLOAT, vendor_status VARCHAR(64), video_url TEXT, video_file TEXT, error_name VARCHAR(200),
+  error_message TEXT, credits FLOAT, usd FLOAT, time_factor FLOAT, UNIQUE (provider, request_hash, held_take));
+INSERT INTO generations (client_request_id, provider, request_hash, take, held_take, status, generation_id, request,
+  pictures, created) VALUES ('kw-old', 'simulator', 'abc', 1, 1, 'queued', 'g1', '{"prompt": "p"}', '{}', 5.0);
+"""
+"""A ledger as the first drafts wrote it."""
+
+
+def row(number=1, **changes):
+    return Row(**{"client_request_id": f"kw-{number}", "provider": "simulator", "request_hash": "a" * 64, **changes})
+
+
+def old_ledger(path: Path, version: int = 0) -> Path:
+    with closing(sqlite3.connect(path)) as plain:
+        plain.executescript(VERSION_0)
+        plain.execute(f"PRAGMA user_version = {version}")
+    return path
+
+
+def columns_of(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as plain:
+        return {name for _, name, *_ in plain.execute("PRAGMA table_info(generations)")}
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
+    path = old_ledger(tmp_path / "ledger.sqlite")
+    ledger = Ledger(path)
+    assert ledger.get("kw-old") == Row(
+        "kw-old", "simulator", "abc", status="queued", generation_id="g1", request={"prompt": "p"}, created=5.0
+    )
+    assert ledger.admit(row())[1]
+    ledger.close()
+    Ledger(tmp_path / "new" / "ledger.sqlite").close()
+    assert columns_of(path) == columns_of(tmp_path / "new" / "ledger.sqlite")
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+
+
+def test_a_migration_that_fails_half_way_changes_nothing(tmp_path, monkeypatch):
+    path = old_ledger(tmp_path / "ledger.sqlite")
+    first, *others = ledger_schema.MIGRATIONS
+    monkeypatch.setattr(ledger_schema, "MIGRATIONS", ((*first, "ALTER TABLE nowhere ADD COLUMN x"), *others))
+    before = columns_of(path)
+    with pytest.raises(KlingError, match="no such table"):
+        Ledger(path)
+    assert columns_of(path) == before
+
+
+def test_a_newer_ledger_is_refused_with_the_way_out_and_stays_untouched(tmp_path):
+    path = old_ledger(tmp_path / "ledger.sqlite", version=SCHEMA_VERSION + 1)
+    before = path.read_bytes()
+    with pytest.raises(KlingError, match=r"newer kling_widget.*Nothing was submitted.*pip install -U"):
+        Ledger(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["ledger.sqlite"]
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"this is no database" * 1000)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwritten(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[4096 : len(data) - 100] = os.urandom(len(data) - 4196)
+    path.write_bytes(data)
+
+
+def another_database(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as plain:
+        plain.execute("CREATE TABLE shopping (bread)")
+        plain.commit()
+
+
+DAMAGE = [garbage, empty, truncated, overwritten, another_database]
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda each: each.__name__)
+def test_a_damaged_ledger_is_set_aside_whole_and_said_once(tmp_path, damage):
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    for number in range(50):
+        ledger.admit(row(number, take=number + 1, request={"prompt": "p" * 500}))
+    ledger.close()
+    damage(path)
+    broken = path.read_bytes()
+    with pytest.warns(LedgerWarning, match="was damaged") as caught:
+        fresh = Ledger(path)
+    assert len(caught) == 1
+    [kept] = tmp_path.glob("ledger.damaged-*Z.sqlite")
+    assert kept.read_bytes() == broken
+    assert kept.name in str(caught[0].message)
+    assert fresh.admit(row(99))[1]
+    fresh.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert Ledger(path).get("kw-99") is not None  # the new one is whole: no second word
+
+
+def test_a_second_damage_in_the_same_second_overwrites_nothing(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    for number in range(3):
+        path.write_bytes(b"damage %d" % number * 100)
+        with pytest.warns(LedgerWarning):
+            Ledger(path).close()
+    kept = sorted(each.read_bytes()[:8] for each in tmp_path.glob("ledger.damaged-*.sqlite"))
+    assert kept == [b"damage 0", b"damage 1", b"damage 2"]
+
+
+def test_two_kernels_that_find_the_damage_at_once_set_aside_one_file(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    path.write_bytes(b"damage" * 1000)
+    script = "import sys, pathlib, kling_widget.ledger as l; l.Ledger(pathlib.Path(sys.argv[1])).rows()"
+    kernels = [
+        subprocess.Popen([sys.executable, "-c", script, path], stderr=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    said = [kernel.communicate(timeout=60)[1] for kernel in kernels]
+    assert [kernel.returncode for kernel in kernels] == [0] * 4, said
+    assert len(list(tmp_path.glob("ledger.damaged-*.sqlite"))) == 1
+    assert sum("was damaged" in each for each in said) == 1
+
+
+def test_a_kernel_whose_ledger_was_set_aside_goes_on_with_the_new_one(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    ours = Ledger(path)
+    ours.admit(row(1))
+    path.rename(tmp_path / "away.sqlite")
+    theirs = Ledger(path)
+    theirs.admit(row(2))
+    assert ours.get("kw-2") is not None
+    assert ours.admit(row(3, take=3))[1]
+    assert theirs.get("kw-3") is not None
+
+
+def test_a_left_over_wal_of_another_ledger_is_not_taken_for_ours(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    old = Ledger(path)
+    old.admit(row(1))
+    shutil.copy(f"{path}-wal", tmp_path / "wal")
+    old.close()
+    path.unlink()
+    shutil.copy(tmp_path / "wal", f"{path}-wal")
+    fresh = Ledger(path)
+    assert fresh.rows() == []
+    assert fresh.admit(row(2))[1]
+    fresh.close()
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_ledger_that_another_program_holds_is_one_sentence_and_not_damage(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger_schema, "BUSY_TIMEOUT", 0.2)
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(KlingError, match=r"another program holds it\. Nothing was submitted\."):
+            ledger.admit(row())
+    assert not list(tmp_path.glob("*damaged*"))
+    assert ledger.admit(row())[1]
+
+
+WRITE = """
+import os, pathlib, sys
+from kling_widget.ledger import Ledger, Row
+from kling_widget.errors import KlingError
+exec(sys.argv[2])
+try:
+    ledger = Ledger(pathlib.Path(sys.argv[1]))
+    for number in range(2000):
+        ledger.admit(Row(f"kw-{number}", "simulator", "a", take=number + 1, request={"prompt": "p" * 2000}))
+    print("written")
+except KlingError as error:
+    print(error)
+"""
+
+
+def written(path: Path, before: str) -> str:
+    """What a process says that writes to the ledger until it can't any more."""
+    done = subprocess.run([sys.executable, "-c", WRITE, path, before], capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limits on Windows")
+def test_a_file_that_may_not_grow_is_one_sentence_and_what_is_written_stays(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))"
+    )
+    assert "cannot be used" in (said := written(path, limit))
+    assert "Nothing was submitted." in said
+    assert said.count("\n") == 1
+    assert len(Ledger(path).rows()) > 10
+    assert not list(tmp_path.glob("*damaged*"))
+
+
+def small_disk(folder: Path, options: str) -> bool:
+    folder.mkdir()
+    return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk of 600 KB, where we may make one."""
+    folder = tmp_path / "disk"
+    if shutil.which("mount") is None or not small_disk(folder, "size=600k"):
+        pytest.skip("may not mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_is_one_sentence_and_what_is_written_stays(disk):
+    said = written(disk / "ledger.sqlite", "pass")
+    assert "the disk is full. Nothing was submitted. Make room" in said
+    ledger = Ledger(disk / "ledger.sqlite")
+    assert len(ledger.rows()) > 10
+    ledger.close()
+    assert not list(disk.glob("*damaged*"))
+
+
+def test_the_id_of_what_was_submitted_is_kept_on_a_full_disk(disk):
+    pending.write(disk, row(1))
+    with open(disk / "filler", "wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
+        while True:
+            filler.write(bytes(4096))
+    with pytest.raises(OSError, match="No space"):
+        pending.write(disk, row(2))
+    pending.note_id(disk, "kw-1", "g" * 256)
+    assert pending.noted_id(disk, "kw-1") == "g" * 256
+    [kept] = pending.rows(disk)
+    assert (kept.client_request_id, kept.status) == ("kw-1", "queued")
+
+
+def test_a_read_only_folder_is_one_sentence(disk):
+    ledger = Ledger(disk / "ledger.sqlite")
+    ledger.admit(row())
+    ledger.close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    said = written(disk / "ledger.sqlite", "pass")
+    assert said.startswith("The ledger ")
+    assert "Nothing was submitted." in said
+    said = written(disk / "none" / "ledger.sqlite", "pass")
+    assert "read-only" in said.lower()
+    assert "Nothing was submitted." in said
+
+
+@pytest.mark.parametrize("name", ["a ? b", "50%25 #1", "é ü", "x;y&z=1"])
+def test_any_folder_name_will_do(tmp_path, name):
+    folder = tmp_path / name
+    ledger = Ledger(folder / "ledger.sqlite")
+    ledger.admit(row())
+    ledger.close()
+    assert Ledger(folder / "ledger.sqlite").get("kw-1") is not None
+    assert os.listdir(tmp_path) == [name]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_process_writes_through_connections_of_its_own(tmp_path):
+    path = tmp_path / "ledger.sqlite"
+    script = (
+        "import os, sys, pathlib\nfrom kling_widget.ledger import Ledger, Row\n"
+        "ledger = Ledger(pathlib.Path(sys.argv[1])); ledger.admit(Row('kw-1', 's', 'a'))\n"
+        "child = os.fork()\n"
+        "for n in range(50): ledger.admit(Row(f'kw-{n}-{bool(child)}', 's', f'{n}{bool(child)}'))\n"
+        "if child: assert os.waitpid(child, 0)[1] == 0\nelse: os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, path], check=True, timeout=60)
+    assert len(Ledger(path).rows()) == 101
+    with closing(sqlite3.connect(path)) as plain:
+        assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
