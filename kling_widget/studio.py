@@ -7,6 +7,8 @@ import base64
 import hashlib
 import os
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +21,7 @@ from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
 from .credentials import ApiKey, find_key, hidden, require_key
 from .errors import ImageError, InvalidRequestError
 from .generation import Generation
+from .images import SourceImage
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
@@ -312,6 +315,20 @@ class Studio:
             raise ImageError("A picture of this request is no longer in the workspace.", hint="Choose it again.")
         return path.read_bytes()
 
+    def kept_picture(self, facts: Mapping[str, Any]) -> SourceImage:
+        """A picture of an earlier request, with the identity of what the person gave then.
+
+        Raises
+        ------
+        ImageError
+            It is no longer there.
+        """
+        if facts["url"]:
+            return SourceImage.load(facts["url"])
+        picture = SourceImage.load(self.picture(facts["sha256"]), name=facts["name"])
+        # As it was sent, which may be a re-encoding; the same request must stay the same one.
+        return replace(picture, sha256=facts["sha256"])
+
     def wire_request(self, row: Row) -> ImageToVideoRequest:
         """The request with its pictures put in; read only when its turn to be sent has come."""
 
@@ -324,7 +341,7 @@ class Studio:
 
     def video_target(self, row: Row) -> Path:
         """Where its video goes."""
-        return self.workspace.video_path(row.video_file or self.workspace.name_video(row))
+        return self.workspace.video_target(row)
 
     def video_of(self, row: Row) -> Video:
         """The saved video with what it was made from, which is also written beside it."""

@@ -79,9 +79,11 @@ class Workspace:
         return target
 
     def find_image(self, sha256: str) -> Path | None:
-        """A picture kept earlier."""
-        stem = self.path / "images" / _checked_sha256(sha256)
-        return next((path for suffix in _SUFFIXES if (path := stem.with_suffix(suffix)).is_file()), None)
+        """A picture kept earlier; None also where the name, from the ledger or a link, leads out of the folder."""
+        if not _SHA256.match(sha256):
+            return None
+        found = (self.path / "images" / f"{sha256}{suffix}" for suffix in _SUFFIXES)
+        return next((path for path in found if path.is_file() and not self._leads_out(path)), None)
 
     def name_video(self, row: Row) -> str:
         """A file name a person can read: day, first frame, prompt, take. Never one that is taken."""
@@ -89,7 +91,14 @@ class Workspace:
         frame = _slug(Path((row.pictures.get("image_url") or {}).get("name", "")).stem, 24)
         words = [day, frame, _slug(row.request.get("prompt", ""), 48), f"take{row.take}" if row.take > 1 else ""]
         stem = "-".join(word for word in words if word)
-        return f"{stem}-{row.client_request_id[-8:]}.mp4"
+        return f"{stem}-{re.sub(r'[^A-Za-z0-9]', '-', row.client_request_id[-8:])}.mp4"
+
+    def video_target(self, row: Row) -> Path:
+        """Where its video lies, or goes: never outside the folder, whatever name the ledger has."""
+        for name in (row.video_file, self.name_video(row)):
+            with contextlib.suppress(ValueError):
+                return self.video_path(name or "")
+        return self.video_path(f"{uuid.uuid4().hex}.mp4")
 
     def video_path(self, name: str) -> Path:
         """Where a video of that name lies.
@@ -97,11 +106,17 @@ class Workspace:
         Raises
         ------
         ValueError
-            The name leads out of the folder (it comes from the ledger, which anybody may have edited).
+            The name, or a link of that name, leads out of the folder (anybody may have edited the ledger).
         """
-        if name != os.path.basename(name) or name in {"", ".", ".."} or "\\" in name:
+        if name != os.path.basename(name) or name in {"", ".", ".."} or "\\" in name or not name.isprintable():
             raise ValueError(f"not a file name: {name!r}")
-        return self.path / "videos" / name
+        path = self.path / "videos" / name
+        if self._leads_out(path):
+            raise ValueError(f"a link to somewhere else: {name!r}")
+        return path
+
+    def _leads_out(self, path: Path) -> bool:
+        return path.is_symlink() and not path.resolve().is_relative_to(self.path)
 
     def keep_metadata(self, video: Path, row: Row) -> None:
         """Write what a video was made from beside it, where that is possible: the video says it itself, too."""
@@ -113,8 +128,10 @@ class Workspace:
 
 def _write(partial: Path, data: bytes, target: Path) -> None:
     """Write a file under another name, then give it its own."""
+    partial.unlink(missing_ok=True)
     try:
-        partial.write_bytes(data)
+        with open(partial, "xb") as file:  # a new file: a link put there is not followed
+            file.write(data)
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)

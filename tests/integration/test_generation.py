@@ -69,6 +69,16 @@ def test_the_same_request_and_take_is_one_submission(studio, server, cat):
     assert studio.submit(cat, "slow dolly out").wait(DEADLINE) != video
 
 
+def test_a_picture_taken_from_an_earlier_request_is_the_same_request(studio, server, tmp_path):
+    from PIL import Image
+
+    Image.effect_noise((640, 360), 80).save(tmp_path / "noise.webp")  # is sent as a JPEG, and kept as that
+    first = studio.submit(tmp_path / "noise.webp", "slow dolly in")
+    kept = studio.kept_picture(first.row.pictures["image_url"])
+    assert kept.data != (tmp_path / "noise.webp").read_bytes()
+    assert studio.submit(kept, "slow dolly in") is first
+
+
 def test_a_new_process_returns_the_video_that_is_there(studio, server, cat, tmp_path):
     video = studio.submit(cat, "slow dolly in").wait(DEADLINE)
     again = studio_on(server, tmp_path).submit(cat, "slow dolly in").wait(DEADLINE)
