@@ -172,7 +172,7 @@ def submit_all(studios, cat, budget):
 
     def submit(number):
         try:
-            return studios[number % len(studios)].submit(cat, "p", take="new", budget=budget)
+            return studios[number % len(studios)].submit(cat, f"p{number}", budget=budget)  # no two hold one take
         except BudgetExceededError as error:
             return error
 
@@ -193,15 +193,16 @@ def test_of_ten_at_once_exactly_as_many_are_sent_as_the_budget_allows(slow, tmp_
 
 
 PROCESS = """
+import os
 import sys
 from kling_widget import BudgetExceededError, Studio
 base_url, workspace, picture = sys.argv[1:]
 studio = Studio(api_key={key!r}, base_url=base_url, workspace=workspace, budget=3 * {price})
 sys.stdin.readline()
 sent = []
-for _ in range(5):
+for number in range(5):
     try:
-        sent.append(studio.submit(picture, "p", take="new"))
+        sent.append(studio.submit(picture, f"{{os.getpid()}} {{number}}"))
     except BudgetExceededError:
         pass
 while any(each.id is None for each in sent):
