@@ -195,16 +195,20 @@ def test_of_ten_at_once_exactly_as_many_are_sent_as_the_budget_allows(slow, tmp_
 PROCESS = """
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from kling_widget import BudgetExceededError, Studio
 base_url, workspace, picture = sys.argv[1:]
 studio = Studio(api_key={key!r}, base_url=base_url, workspace=workspace, budget=3 * {price})
 sys.stdin.readline()
-sent = []
-for number in range(5):
+
+def submit(number):
     try:
-        sent.append(studio.submit(picture, f"{{os.getpid()}} {{number}}"))
+        return studio.submit(picture, f"{{os.getpid()}} {{number}}")
     except BudgetExceededError:
-        pass
+        return None
+
+with ThreadPoolExecutor(5) as pool:
+    sent = [each for each in pool.map(submit, range(5)) if each is not None]
 while any(each.id is None for each in sent):
     pass
 print(len(sent))
