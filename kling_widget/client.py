@@ -147,7 +147,7 @@ class Client:
                 if final:
                     raise failure from None
                 retry_after = None
-            except http.TransportError as error:
+            except http.HTTPError as error:
                 raise unknown(reference, f"the connection broke ({type(error).__name__})") from None
             else:
                 task = Task.parse(response.content, response.headers, id_header=True)
@@ -227,7 +227,7 @@ class Client:
     async def _get(self, path: str, query: dict[str, Any]) -> http.Response:
         try:
             response = await ask(self._http, "GET", path, params=query)
-        except http.TransportError as error:
+        except http.HTTPError as error:
             raise unreachable(self.base_url, error, why_not(error)[0]) from None
         if not response.is_success:
             raise error_of(response)
@@ -239,7 +239,7 @@ class Client:
 
         Raises
         ------
-        TransportError, InvalidUrl
+        TransportError, BadAddressError
             The connection could not be made or broke; `url` is none.
         """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
@@ -253,8 +253,8 @@ class Client:
 
 # For download.py, which does not know httpx: what it reads, and what a broken connection raises.
 Response = http.Response
-TransportError = http.TransportError
-InvalidUrl = http.InvalidURL
+TransportError = http.RequestError
+BadAddressError = http.InvalidURL
 
 
 def new_client_request_id() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Generator
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,6 +59,7 @@ def connect(
             base_url=base_url,
             auth=_Bearer(key) if key is not None else None,
             headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # none: one can make later requests impossible
             timeout=TIMEOUT,
             limits=http.Limits(max_connections=100, max_keepalive_connections=20 if reuse else 0),
             transport=transport,
@@ -98,8 +100,9 @@ async def ask(client: http.AsyncClient, method: str, url: str, **content: Any) -
     """One exchange. Of an answer beyond `LONGEST_ANSWER` or `SLOWEST_ANSWER`, or damaged, the body counts as empty."""
     async with client.stream(method, url, **content) as response:
         body = await _body(response)
-    told = ("content-encoding", "content-length", "transfer-encoding")
-    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in told]
+    told = (b"content-encoding", b"content-length", b"transfer-encoding")
+    # As bytes: decoded, what is not ASCII could not be put together again, and with it an id would be lost.
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in told]
     return http.Response(response.status_code, headers=headers, content=body, request=response.request)
 
 

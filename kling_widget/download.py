@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from . import background, retry
-from .client import Response, TransportError
+from .client import BadAddressError, Response, TransportError
+from .connections import LOOPBACK
 from .errors import DownloadError
 
 if TYPE_CHECKING:
@@ -20,16 +22,26 @@ if TYPE_CHECKING:
 LARGEST_VIDEO = 1 << 30  # bytes; a 10 s clip at 1080p is some 20 MB, so a gigabyte is somebody's mistake
 PIECE = 1 << 18  # bytes written at once
 ATTEMPTS = 6  # tries in a row that bring not one byte
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-EXPIRED = {401, 403, 404, 410}  # what signed storage answers for an address that is no longer good
+REDIRECTS = {301, 302, 303, 307, 308}
+MOST_REDIRECTS = 5  # ours: signed storage needs one or two
+EXPIRED = {400, 401, 403, 404, 410}  # what signed storage answers for an address that is no longer good
 
 
 class StaleUrlError(DownloadError):
     """The address does not give the video (any more): fetch the task again for a fresh one."""
 
 
-def checked_url(client: Client, url: str) -> str:
-    """`url`, if a video may come from there: https, or plain http on this machine.
+def checked_url(client: Client, url: str, before: str = "") -> str:
+    """`url`, if a video may come from there: https, or plain http on this machine; with no name and password in it.
+
+    Parameters
+    ----------
+    client
+        Plain http is only for a client whose API is on this machine, too: a vendor far away has nothing here.
+    url
+        The address.
+    before
+        The address that led to it, where it is a redirect: from https it leads to https only.
 
     Raises
     ------
@@ -38,16 +50,22 @@ def checked_url(client: Client, url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
-    plain = parts.scheme == "http" and (host in LOOPBACK or client.serves(url))
-    if not host or not (parts.scheme == "https" or plain):
-        raise DownloadError(
-            f"The vendor gave an address that is not a safe place to fetch a video from: {url[:80]!r}.",
-            hint="Nothing was saved.",
-        )
+    near = urlsplit(client.base_url).hostname in LOOPBACK and host in LOOPBACK and not before.startswith("https:")
+    plain = parts.scheme == "http" and (near or client.serves(url))
+    odd = "@" in parts.netloc or "\\" in url or " " in url or not url.isprintable()  # read otherwise by some
+    if not host or odd or not (parts.scheme == "https" or plain):
+        raise _unsafe(url)
     return url
+
+
+def _unsafe(url: str) -> DownloadError:
+    return DownloadError(
+        f"The vendor gave an address that is not a safe place to fetch a video from: {url[:80]!r}.",
+        hint="Nothing was saved.",
+    )
 
 
 async def download(
@@ -98,6 +116,10 @@ async def download(
                     hint="It is kept at the vendor for a while; try again later.",
                 ) from None
             await asyncio.sleep(retry.backoff(failures + 1, random.random()))
+        except BadAddressError as error:
+            raise StaleUrlError(
+                f"The video's address is not a web address: {error}.", hint="Try again later."
+            ) from None
         except OSError as error:
             raise DownloadError(
                 f"The video could not be saved in {target.parent}: {error.strerror or error}.",
@@ -105,8 +127,24 @@ async def download(
             ) from error
 
 
+@asynccontextmanager
+async def _opened(client: Client, url: str, offset: int) -> AsyncIterator[Response]:
+    """The answer at the end of all redirects; each is checked like the first address."""
+    for _ in range(MOST_REDIRECTS + 1):
+        async with client.open_file(url, offset) as response:
+            onward = response.headers.get("location", "") if response.status_code in REDIRECTS else ""
+            if not onward:
+                yield response
+                return
+        try:
+            url = checked_url(client, urljoin(url, onward), url)
+        except ValueError:
+            raise _unsafe(onward) from None
+    raise DownloadError("The video's address leads on and on.", hint="Nothing was saved. Try again later.")
+
+
 async def _fetch(client: Client, url: str, partial: Path, offset: int) -> None:
-    async with client.open_file(url, offset) as response:
+    async with _opened(client, url, offset) as response:
         status = response.status_code
         if status in EXPIRED:
             raise StaleUrlError(f"The video's address is no longer good ({status}).")
@@ -127,11 +165,11 @@ async def _fetch(client: Client, url: str, partial: Path, offset: int) -> None:
 
 async def _write(response: Response, partial: Path, mode: str, already: int) -> None:
     length = response.headers.get("content-length", "")
-    _refuse_giant(already + int(length) if length.isdigit() else already)
+    _refuse_giant(already + int(length) if _is_number(length) else already)
     partial.parent.mkdir(parents=True, exist_ok=True)
     file: IO[bytes] = await background.in_thread(open, partial, mode)
     try:
-        async for piece in response.aiter_bytes(PIECE):
+        async for piece in response.aiter_raw(PIECE):  # as it lies there: `Range` counts these bytes
             already += len(piece)
             _refuse_giant(already)
             await background.in_thread(file.write, piece)
@@ -185,7 +223,12 @@ def _check_boxes(path: Path) -> None:
 def _range_start(value: str | None) -> int | None:
     """The first byte's offset in ``Content-Range: bytes 5-9/10``."""
     start = (value or "").removeprefix("bytes").strip().partition("-")[0]
-    return int(start) if start.isdigit() else None
+    return int(start) if _is_number(start) else None
+
+
+def _is_number(text: str) -> bool:
+    """Whether `int` can read it: ``"²"`` counts as a digit, and thousands of digits are refused."""
+    return text.isdecimal() and len(text) < 20
 
 
 def _size(path: Path) -> int:

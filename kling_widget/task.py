@@ -12,6 +12,7 @@ from .money import usd_of
 
 LONGEST_TEXT = 2000  # characters kept of any vendor text, so that a hostile answer can't fill the ledger
 LONGEST_ID = 256  # characters; the longest shape seen in the vendor's documents has 73
+SLOWEST_SIMULATOR, FASTEST_SIMULATOR = 0.01, 1e5  # times the vendor's speed; ours, far beyond what is of use
 LONGEST_URL = 8192  # characters; signed urls run to a few hundred
 
 
@@ -90,7 +91,7 @@ class Task:
             credits=_number(_inner(_inner(body, "meta"), "usage").get("credits_used"))
             or _number(headers.get("x-aimlapi-credits-used")),
             usd=_number(headers.get("x-aimlapi-usd-spent")) or None,  # 0: not charged yet
-            time_factor=_number(headers.get("x-simulator-time-factor")) or None,
+            time_factor=_time_factor(headers.get("x-simulator-time-factor")),
         )
 
 
@@ -156,6 +157,12 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if 0 <= number < 1e15 else None
+
+
+def _time_factor(value: Any) -> float | None:
+    """A speed a simulator may have: with any number, waits would become endless or vanish."""
+    factor = _number(value)
+    return factor if factor is not None and SLOWEST_SIMULATOR <= factor <= FASTEST_SIMULATOR else None
 
 
 def _error(value: Any) -> TaskError | None:
