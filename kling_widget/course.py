@@ -134,7 +134,6 @@ class Course:
             except KlingError as error:
                 with contextlib.suppress(KlingError):  # the first error is the one to tell
                     await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
-                    await background.in_thread(pending.remove, self._folder, self.row.client_request_id)
                 raise
             else:
                 self.note, self._just_accepted = "", True
@@ -202,16 +201,16 @@ class Course:
         already = max(0.0, time.time() - (self.row.accepted or self.row.created))
         since, unknown_id = time.monotonic(), 0
         retry_after: float | None = None
-        asked = False
+        wait_first, self._just_accepted = self._just_accepted, False
         while True:
             waited = already + time.monotonic() - since
             expected = self.expected or polling.expect(None)
-            if self._just_accepted or asked:  # else it may have been ready for long: asked at once
+            if wait_first:  # else it may have been ready for long: asked at once
                 await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
             self._studio.leases.check(self.row.client_request_id)
             if time.monotonic() - since > polling.WATCH_FOR:
                 raise stopped(self.row, f"Not ready after {polling.WATCH_FOR / 3600:g} hours.")
-            retry_after, asked = None, True
+            retry_after, wait_first = None, True
             try:
                 task = await self._studio.client.retrieve(str(self.row.generation_id))
             except RateLimitError as error:
@@ -267,6 +266,9 @@ class Course:
         before, self.row = self.row, row
         if row.time_factor != before.time_factor:
             self.expected = await background.in_thread(self._studio.expectation, row)
+        if row.status in FREE_TAKE and before.status not in FREE_TAKE:
+            with contextlib.suppress(OSError):  # what is left there does no harm
+                await background.in_thread(pending.remove, self._folder, row.client_request_id)
         if row != before:
             self._on_change()
         return row

@@ -1,7 +1,8 @@
-"""The ledger as a file: versions, damage, and folders that can't be written. Nothing that was there is ever destroyed."""
+"""The ledger as a file: versions, damage, and folders that can't be written. Nothing is ever destroyed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -253,11 +254,16 @@ def test_a_full_disk_is_one_sentence_and_what_is_written_stays(disk):
     assert not list(disk.glob("*damaged*"))
 
 
+def fill(path: Path) -> None:
+    """Take all the room there is."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filler:
+        while filler.write(bytes(4096)):
+            pass
+
+
 def test_the_id_of_what_was_submitted_is_kept_on_a_full_disk(disk):
     pending.write(disk, row(1))
-    with open(disk / "filler", "wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
-        while True:
-            filler.write(bytes(4096))
+    fill(disk / "filler")
     with pytest.raises(OSError, match="No space"):
         pending.write(disk, row(2))
     pending.note_id(disk, "kw-1", "g" * 256)
