@@ -1,12 +1,13 @@
 import type { Channel } from "./channel";
 import type { Entry, Model } from "./model";
 
-/** The address if a picture or video may be loaded from it, else null: never `javascript:`, never a `data:` page. */
+/** The address if a picture or video may be loaded from it, else null: never `javascript:`, `data:`, `blob:`, `file:`. */
 export function safe(url: string): string | null {
   try {
     const parsed = new URL(url, document.baseURI);
-    const same = parsed.origin !== "null" && parsed.origin === location.origin;
-    return same || ["blob:", "https:", "http:"].includes(parsed.protocol) ? parsed.href : null;
+    const web = ["https:", "http:"].includes(parsed.protocol) && !parsed.username && !parsed.password;
+    const served = parsed.protocol === location.protocol && parsed.origin !== "null" && parsed.origin === location.origin;
+    return web || served ? parsed.href : null; // `served`: hosts with a scheme of their own, such as VS Code
   } catch {
     return null;
   }
