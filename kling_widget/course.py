@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from . import background, pending, polling, retry
+from .bookkeeping import Bookkeeping
 from .errors import (
     GenerationFailedError,
     InvalidRequestError,
@@ -28,9 +29,7 @@ from .money import usd_of
 from .saving import save, show
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from .ledger import Ledger, Row
+    from .ledger import Row
     from .studio import Studio
     from .task import Task
     from .video import Video
@@ -39,7 +38,7 @@ QUEUED_WORDS = {"queued", "waiting", "submitted", "pending"}  # vendor's pages; 
 LOST_AFTER = 5  # times in a row the vendor says 404 before we believe that it does not know the id
 
 
-class Course:
+class Course(Bookkeeping):
     """One generation's way through its states; every step is in the ledger before the next begins.
 
     Parameters
@@ -55,12 +54,9 @@ class Course:
     """
 
     def __init__(self, studio: Studio, row: Row, *, fresh: bool, on_change: Callable[[], object]) -> None:
-        self.row = row
-        self.expected: polling.Expectation | None = None
+        super().__init__(studio, row, on_change=on_change)
         self.note = ""
-        self._studio = studio
         self._fresh = fresh
-        self._on_change = on_change
         self._posting = False
         self._just_accepted = False
         self._stop_wanted = False
@@ -118,8 +114,7 @@ class Course:
 
     async def learn(self, **facts: Any) -> None:
         """Take in what was found out elsewhere, e.g. what it cost."""
-        row = await background.in_thread(self._ledger.update, self.row.client_request_id, **facts)
-        await self._take_in(row)
+        await self._take_in(await background.in_thread(self._ledger.update, self.row.client_request_id, **facts))
 
     async def _submit(self) -> None:
         async with self._studio.submissions:
@@ -247,43 +242,6 @@ class Course:
             status = self.row.status if not task.status else "queued" if queued else "generating"
             if status != self.row.status or task.status != self.row.vendor_status:
                 await self._update(status=status, **news)
-
-    # What the ledger says and is told
-
-    async def _reread(self) -> None:
-        await self._take_in(await background.in_thread(self._studio.reread, self.row))
-
-    async def _update(self, **changes: Any) -> Row:
-        """Change the row while we hold its lease."""
-        key, owner = self.row.client_request_id, self._studio.leases.owner
-        return await self._take_in(await background.in_thread(self._ledger.update, key, owner=owner, **changes))
-
-    async def _settle(self, **changes: Any) -> None:
-        """Write what became of our submission, also if another process has taken over meanwhile."""
-        await self._take_in(await background.in_thread(self._ledger.settle, self.row.client_request_id, **changes))
-
-    async def _take_in(self, row: Row) -> Row:
-        before, self.row = self.row, row
-        if row.time_factor != before.time_factor:
-            self.expected = await background.in_thread(self._studio.expectation, row)
-        if row.status in FREE_TAKE and before.status not in FREE_TAKE:
-            with contextlib.suppress(OSError):  # what is left there does no harm
-                await background.in_thread(pending.remove, self._folder, row.client_request_id)
-        if row != before:
-            self._on_change()
-        return row
-
-    @property
-    def _ledger(self) -> Ledger:
-        return self._studio.workspace.ledger
-
-    @property
-    def _folder(self) -> Path:
-        return self._studio.workspace.path
-
-    @property
-    def _pace(self) -> float:
-        return self.row.time_factor or self._studio.time_factor
 
 
 def stopped(row: Row, why: str) -> StoppedWatchingError:

@@ -17,7 +17,8 @@ import msgspec
 
 from . import background, polling
 from .account import Account
-from .client import BASE_URL, SIMULATOR_URL, Client, new_client_request_id
+from .client import BASE_URL, Client, new_client_request_id
+from .connections import SIMULATOR_URL
 from .credentials import ApiKey, find_key, hidden, require_key
 from .errors import ImageError, InvalidRequestError
 from .generation import Generation
