@@ -133,7 +133,7 @@ class Vendor:
     def __init__(self, clock: Clock, clip: bytes) -> None:
         self.clock = clock
         self.clip = clip
-        self.jobs: dict[str, Job] = {}
+        self.jobs: dict[str, Job] = {}  # by client request id
         self.posts: dict[str, list[str]] = {}
         self.script: dict[Place, deque[Reply]] = {}
         self.served: Counter[str] = Counter()
@@ -162,10 +162,10 @@ class Vendor:
     def _submit(self, request: httpx.Request, reply: Reply) -> httpx.Response:
         reference = request.headers["x-client-request-id"]
         verdicts = self.posts.setdefault(reference, [])
-        job = Job(f"job-{len(self.jobs)}", reference, self.clock.time())
+        job = Job(f"id-{len(self.jobs)}", reference, self.clock.time())
         if reply.honest:
             verdicts.append("accepted")
-            self.jobs[job.id] = job
+            self.jobs[reference] = job
             body = {} if reply.id_in == "header" else {reply.id_in: job.id, "status": "queued"}
             headers = [*reply.headers, (b"x-inference-id", job.id.encode())] if reply.id_in == "header" else []
             return _answer(request, Reply(201, headers, json.dumps(body).encode()))
@@ -180,13 +180,13 @@ class Vendor:
         # An id that was made up in the answer is an id all the same.
         told = Task.parse(reply.body, httpx.Headers(reply.headers), id_header=True).id if raised is None else None
         if told and 200 <= reply.status < 300:
-            self.jobs[told] = Job(told, reference, self.clock.time())
+            self.jobs[reference] = Job(told, reference, self.clock.time())
         elif reply.accepted:
-            self.jobs[job.id] = job
+            self.jobs[reference] = job
         return _answer(request, reply)
 
     def _retrieve(self, request: httpx.Request) -> httpx.Response:
-        job = self.jobs.get(request.url.params.get("generation_id", ""))
+        job = self._job(request)
         if job is None:
             return _json(request, {"message": "Generation not found"}, 404)
         if self.clock.time() < job.created + TAKES:
@@ -214,10 +214,15 @@ class Vendor:
         span = f"bytes {offset}-{len(self.clip) - 1}/{len(self.clip)}".encode()
         return _answer(request, Reply(206, [(b"content-range", span)], self.clip[offset:]))
 
+    def _job(self, request: httpx.Request) -> Job | None:
+        wanted = request.url.params.get("generation_id", "")
+        return next((job for job in self.jobs.values() if job.id == wanted), None)
+
     def _note_failure(self, request: httpx.Request, reply: Reply) -> None:
-        job = self.jobs.get(request.url.params.get("generation_id", ""))
-        if job and 200 <= reply.status < 300 and Task.parse(reply.body, httpx.Headers(reply.headers)).state == "error":
-            job.called_off = True
+        told = self._job(request)
+        if told and 200 <= reply.status < 300 and Task.parse(reply.body, httpx.Headers(reply.headers)).state == "error":
+            for job in self.jobs.values():  # answers made up for two submissions may have given them one id
+                job.called_off |= job.id == told.id
 
 
 def _place(request: httpx.Request) -> Place:
