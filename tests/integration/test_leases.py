@@ -11,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from kling_widget import GenerationFailedError, Video, background, leases, mp4_metadata, pending, saving
+from kling_widget import (
+    GenerationFailedError,
+    SubmissionUnknownError,
+    Video,
+    background,
+    leases,
+    mp4_metadata,
+    pending,
+    retry,
+    saving,
+)
 from kling_widget.leases import Leases
 from kling_widget.ledger import LeaseLostError, Ledger, Row
 from kling_widget.simulator import Fault
@@ -309,24 +319,23 @@ def test_owners_are_unique_also_after_a_fork(ledger):
     assert os.read(reading, 1000).decode() != ours.owner
 
 
-def test_a_row_written_by_a_process_that_lost_it_before_sending_is_not_sent(serve, cat, tmp_path):
+def test_a_row_that_another_process_took_over_before_it_was_sent_is_not_sent(serve, cat, tmp_path, monkeypatch):
+    monkeypatch.setattr(retry, "LOOKUP_DELAYS", (0.01,))
     server = serve(time_factor=60)
     studio = studio_on(server, tmp_path)
-    admit = studio.workspace.ledger.admit
+    ledger = studio.workspace.ledger
+    admit = ledger.admit
 
-    def admit_and_lose(row, **options):
+    def admit_and_lose(row, **options):  # this process slept; the other one looked it up, and found nothing
         admitted = admit(row, **options)
-        stranger_key = admitted[0].client_request_id
-        studio.workspace.ledger.update(stranger_key, lease_owner="elsewhere/1/x", lease_until=1.0, status="unknown")
+        ledger.update(row.client_request_id, lease_owner=None, lease_until=None, status="unknown")
         return admitted
 
-    studio.workspace.ledger.admit = admit_and_lose
+    monkeypatch.setattr(ledger, "admit", admit_and_lose)
     generation = studio.submit(cat, "slow dolly in")
-    until(lambda: generation.active)
-    time.sleep(0.5)
+    with pytest.raises(SubmissionUnknownError):
+        generation.wait(DEADLINE)
     assert submissions(server) == []
-    assert generation.status == "unknown"
-    generation.stop()
 
 
 def test_a_download_left_half_way_goes_on_in_a_file_of_its_own(tmp_path):
