@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Listener = Callable[["Generation"], object]
 
+_watched: set[Generation] = set()  # goes on though nobody holds it; loops hold their tasks weakly only
+
 
 class Generation:
     """One generation: await it, wait for it, or listen to it. It goes on whether or not anybody does.
@@ -190,6 +192,7 @@ class Generation:
             self.error = None
             self._task = asyncio.get_running_loop().create_task(self._course.run())
             self._task.add_done_callback(self._ended)
+            _watched.add(self)
 
     def _stop(self) -> None:
         if self._task is not None and self._course.may_be_cut_off():
@@ -210,6 +213,8 @@ class Generation:
         background.call(self._resolve)  # after the listeners: who waited finds the cell's output up to date
 
     def _resolve(self) -> None:
+        if not self.active:
+            _watched.discard(self)
         if self._finished.done():
             return
         if self.video is not None:

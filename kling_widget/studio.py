@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -76,7 +77,8 @@ class Studio:
         chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
         self.base_url = chosen.rstrip("/")
         self._api_key = ApiKey(api_key) if api_key is not None else None
-        self._generations: dict[str, Generation] = {}
+        # Weakly: what is over and nobody holds any more is in the ledger, and its poster need not fill the kernel.
+        self._generations: weakref.WeakValueDictionary[str, Generation] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
         self.account = Account(self, budget)
         self.leases = Leases(lambda: self.workspace.ledger)

@@ -12,7 +12,7 @@ from tests.torture.audit import Audit, audit, statuses
 from tests.torture.maker import context, keep_making, settle
 from tests.torture.vendor import Counting, vendor
 
-SOON, LATE = 0.25, 1.3
+SOON, LATE = 0.3, 2.0
 """Seconds: half of the lives end while the process takes up and submits, half while it polls and downloads."""
 PATIENCE = 300.0
 """Seconds the last, undisturbed process has to settle everything."""

@@ -25,6 +25,8 @@ HOURS = 24
 GENERATIONS = 500
 FACTOR = 240.0
 """Times the vendor's speed: an hour passes in 15 s, a 5 s clip takes 0.8 s."""
+AT_ONCE = 12
+"""Generations that are asked for at the very beginning."""
 GROWTH = 0.10
 """What the process may hold more after the day than after its first hour, as a share of the latter."""
 
@@ -61,7 +63,8 @@ def run(hours: int, generations: int, factor: float, folder: Path) -> tuple[Held
         began, made, first = time.monotonic(), 0, None
         under_way: list[kw.Generation] = []
         for number in range(generations):
-            due = began + seconds * number / generations
+            # The first ones come at once, so that every pool of threads and connections is as full as it gets.
+            due = began + seconds * number / generations if number >= AT_ONCE else began
             while time.monotonic() < due:
                 time.sleep(min(0.2, max(0.0, due - time.monotonic())))
             under_way.append(studio.submit(picture(), f"clip {number}", send_anyway=True))
