@@ -103,6 +103,7 @@ def _create(path: Path) -> None:
     try:
         engine = make(fresh)
         with engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN")  # sqlite3 begins none for a savepoint: each would be a commit
             for row in found_rows(path.parent):
                 _insert(connection, row)
         engine.dispose()
