@@ -9,7 +9,8 @@ from . import progress as shown
 from .credentials import ApiKey, hidden
 from .generation import Generation
 from .money import Spending
-from .studio import Take, studio_for
+from .studio import Take
+from .studios import studio_for
 from .video import Video
 
 

@@ -24,6 +24,7 @@ from .errors import (
     StoppedWatchingError,
     SubmissionUnknownError,
 )
+from .kept_pictures import wire_request
 from .ledger import FREE_TAKE, LeaseLostError
 from .money import usd_of
 from .saving import save, show
@@ -119,7 +120,7 @@ class Course(Bookkeeping):
     async def _submit(self) -> None:
         async with self._studio.submissions:
             try:
-                request = await background.in_thread(self._studio.wire_request, self.row)
+                request = await background.in_thread(wire_request, self._studio.workspace, self.row)
                 await self._write_ahead()
                 self._posting, self._fresh = True, False
                 reference = self.row.client_request_id

@@ -12,7 +12,9 @@ from .credentials import ApiKey
 from .entries import FORM_FIELDS
 from .errors import ImageError, KlingError
 from .images import SourceImage
-from .studio import Studio, Take, studio_for
+from .kept_pictures import kept_picture
+from .studio import Studio, Take
+from .studios import studio_for
 from .uploads import Uploads
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ class MessageHandlers:
             # In a buffer, since what a message says is logged by kernels at DEBUG.
             key = ApiKey(bytes(buffers[0]).decode("utf-8", "replace") if buffers else "")
             studio = await background.in_thread(studio_for, api_key=key, **self._settings)
-            studio.client  # noqa: B018 -- a bad base URL is said now
+            studio.require_key()  # and a bad base URL is said now
         except KlingError as error:
             self._show_problem(error)
         else:
@@ -164,7 +166,7 @@ class MessageHandlers:
                 self._fill(slot, None)
             else:
                 try:
-                    picture = await background.in_thread(self._studio.kept_picture, facts)
+                    picture = await background.in_thread(kept_picture, self._studio.workspace, facts)
                 except ImageError as error:
                     self._refuse(slot, error.message, error.hint)
                 else:
@@ -201,7 +203,7 @@ class MessageHandlers:
         if facts is None or facts["url"]:
             return None
         try:
-            return self._studio.kept_picture(facts).thumbnail()
+            return kept_picture(self._studio.workspace, facts).thumbnail()
         except ImageError:  # the person has tidied the workspace: nothing to show
             return None
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import os
 import threading
 import weakref
-from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,15 +17,13 @@ from . import background, polling
 from .account import Account
 from .client import BASE_URL, Client, new_client_request_id
 from .connections import SIMULATOR_URL
-from .credentials import ApiKey, find_key, hidden, require_key
-from .errors import ImageError, InvalidRequestError
+from .credentials import ApiKey, hidden, require_key
+from .errors import InvalidRequestError
 from .generation import Generation
-from .images import SourceImage
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
-from .request import ImageToVideoRequest
 from .video import Video
 from .workspace import Workspace
 
@@ -117,6 +112,10 @@ class Studio:
             return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport())
         return Client(require_key(self._api_key), self.base_url)
 
+    def require_key(self) -> None:
+        """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""
+        _ = self.client
+
     def use_key(self, api_key: ApiKey) -> None:
         """Use this key from now on."""
         if self._api_key is None or self._api_key.reveal() != api_key.reveal():
@@ -160,7 +159,7 @@ class Studio:
         KlingError
             Nothing was submitted; see :mod:`kling_widget.errors`.
         """
-        self.client  # noqa: B018 -- a missing key is said before anything else
+        self.require_key()
         self.account.limit(budget)  # and so is what is no amount of money
         prepared = prepare(self.workspace, image, prompt, tail_image=tail_image, send_anyway=send_anyway, **fields)
         return self.admit(prepared, take, budget)
@@ -189,12 +188,16 @@ class Studio:
 
     def again(self, generation: Generation, budget: float | None = None) -> Generation:
         """Submit an earlier request once more, as a new take. It may be paid twice if the first one was accepted."""
-        row = generation.row.with_(
-            client_request_id=new_client_request_id(), status="submitting", created=Row("", "", "").created,
-            generation_id=None, accepted=None, completed=None, saved=None, vendor_status=None, video_url=None,
-            video_file=None, error_name=None, error_message=None, credits=None, usd=None,
+        earlier = generation.row
+        row = Row(
+            client_request_id=new_client_request_id(),
+            provider=earlier.provider,
+            request_hash=earlier.request_hash,
+            request=earlier.request,
+            pictures=earlier.pictures,
+            time_factor=earlier.time_factor,
             notebook=notebook_name(),
-        )  # fmt: skip
+        )
         row, _ = self._admit(row, budget, new_take=True)
         self.account.balance = None
         fresh = self._generation(row, fresh=True)
@@ -257,7 +260,7 @@ class Studio:
         MissingKeyError
             No key anywhere.
         """
-        self.client  # noqa: B018 -- a missing key is said before anything else
+        self.require_key()
         ledger = self.workspace.ledger
         row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
         if row is None:
@@ -305,43 +308,6 @@ class Studio:
         """Whether anything was ever submitted here; looking must not make the folder."""
         return any((self.workspace.path / name).exists() for name in ("ledger.sqlite", "videos", "pending"))
 
-    def picture(self, sha256: str) -> bytes:
-        """A picture kept in the workspace.
-
-        Raises
-        ------
-        ImageError
-            It is no longer there.
-        """
-        path = self.workspace.find_image(sha256)
-        if path is None:
-            raise ImageError("A picture of this request is no longer in the workspace.", hint="Choose it again.")
-        return path.read_bytes()
-
-    def kept_picture(self, facts: Mapping[str, Any]) -> SourceImage:
-        """A picture of an earlier request, with the identity of what the person gave then.
-
-        Raises
-        ------
-        ImageError
-            It is no longer there.
-        """
-        if facts["url"]:
-            return SourceImage.load(facts["url"])
-        picture = SourceImage.load(self.picture(facts["sha256"]), name=facts["name"])
-        # As it was sent, which may be a re-encoding; the same request must stay the same one.
-        return replace(picture, sha256=facts["sha256"])
-
-    def wire_request(self, row: Row) -> ImageToVideoRequest:
-        """The request with its pictures put in; read only when its turn to be sent has come."""
-
-        def resolve(reference: str) -> str:
-            data = self.picture(reference.removeprefix("sha256:"))
-            media_type = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
-            return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
-
-        return ImageToVideoRequest(**row.request).filled(resolve)
-
     def video_target(self, row: Row) -> Path:
         """Where its video goes."""
         return self.workspace.video_target(row)
@@ -360,38 +326,7 @@ def simulation_forced() -> bool:
     return os.environ.get("KLING_WIDGET_SIMULATE", "").strip().lower() in {"1", "true", "yes"}
 
 
-def has_key(api_key: str | ApiKey | None = None) -> bool:
-    """Whether a key is to be had."""
-    return find_key(api_key) is not None
-
-
 def check_generation_id(generation_id: object) -> None:
     """Raise `InvalidRequestError` unless it can be a vendor's id."""
     if not isinstance(generation_id, str) or not 0 < len(generation_id) <= 256 or not generation_id.isprintable():
         raise InvalidRequestError(f"A generation id is text of 1 to 256 characters, not {generation_id!r}.")
-
-
-_studios: dict[tuple[Path, str], Studio] = {}
-_studios_lock = threading.Lock()
-
-
-def studio_for(
-    *,
-    api_key: str | ApiKey | None = None,
-    base_url: str | None = None,
-    workspace: str | os.PathLike[str] | None = None,
-    simulate: bool = False,
-) -> Studio:
-    """The studio of a workspace and provider: one in a process, so that nothing is watched twice.
-
-    Parameters as of :class:`Studio`. A key given later replaces the one before.
-    """
-    api_key = hidden(api_key)
-    if api_key is not None:
-        api_key = ApiKey(api_key)  # a bad one is refused before it takes the place of a good one
-    fresh = Studio(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
-    with _studios_lock:
-        studio = _studios.setdefault((fresh.workspace.path, fresh.provider), fresh)
-    if api_key is not None and studio is not fresh:
-        studio.use_key(api_key)
-    return studio

@@ -16,7 +16,7 @@ import anywidget
 import traitlets
 
 from . import background
-from .credentials import ApiKey, hidden
+from .credentials import ApiKey, find_key, hidden
 from .entries import entry_of, frame_of, problem_of
 from .errors import AuthenticationError, ImageError, KlingError
 from .generation import Generation
@@ -25,7 +25,8 @@ from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .money import checked_budget
 from .progress import CellOutput
 from .request import check_cfg_scale, check_duration
-from .studio import Studio, Take, has_key, studio_for
+from .studio import Studio, Take
+from .studios import studio_for
 from .uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
@@ -112,7 +113,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
         self._refreshing = False
-        on_simulator = not has_key(api_key) if simulate is None else simulate
+        on_simulator = find_key(api_key) is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
         self._use_studio(self._studio)

@@ -7,7 +7,14 @@ import os
 import socket
 import sys
 
+import hypothesis
 import pytest
+
+# Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
+hypothesis.settings.register_profile(
+    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("shared machine")
 
 OURS = ("AIMLAPI_KEY", "AIML_API_KEY", "AIMLAPI_API_KEY")
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from kling_widget import DownloadError, GenerationFailedError, SubmissionUnknownError, retry
+from kling_widget.kept_pictures import kept_picture
 from kling_widget.simulator import Fault
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import picture
@@ -74,7 +75,7 @@ def test_a_picture_taken_from_an_earlier_request_is_the_same_request(studio, ser
 
     Image.effect_noise((640, 360), 80).save(tmp_path / "noise.webp")  # is sent as a JPEG, and kept as that
     first = studio.submit(tmp_path / "noise.webp", "slow dolly in")
-    kept = studio.kept_picture(first.row.pictures["image_url"])
+    kept = kept_picture(studio.workspace, first.row.pictures["image_url"])
     assert kept.data != (tmp_path / "noise.webp").read_bytes()
     assert studio.submit(kept, "slow dolly in") is first
 

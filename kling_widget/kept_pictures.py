@@ -1,0 +1,62 @@
+"""Pictures kept in the workspace: back into a form, and into the request that is sent."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from .errors import ImageError
+from .images import SourceImage
+from .request import ImageToVideoRequest
+from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from .ledger import Row
+
+
+def kept_picture(workspace: Workspace, facts: Mapping[str, Any]) -> SourceImage:
+    """A picture of an earlier request, with the identity of what the person gave then.
+
+    Parameters
+    ----------
+    workspace
+        The folder.
+    facts
+        What the ledger's row says of it.
+
+    Raises
+    ------
+    ImageError
+        It is no longer there.
+    """
+    if facts["url"]:
+        return SourceImage.load(facts["url"])
+    picture = SourceImage.load(_kept_bytes(workspace, facts["sha256"]), name=facts["name"])
+    # As it was sent, which may be a re-encoding; the same request must stay the same one.
+    return replace(picture, sha256=facts["sha256"])
+
+
+def wire_request(workspace: Workspace, row: Row) -> ImageToVideoRequest:
+    """The request with its pictures put in; read only when its turn to be sent has come.
+
+    Raises
+    ------
+    ImageError
+        A picture is no longer there.
+    """
+
+    def resolve(reference: str) -> str:
+        data = _kept_bytes(workspace, reference.removeprefix("sha256:"))
+        media_type = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
+        return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+    return ImageToVideoRequest(**row.request).filled(resolve)
+
+
+def _kept_bytes(workspace: Workspace, sha256: str) -> bytes:
+    path = workspace.find_image(sha256)
+    if path is None:
+        raise ImageError("A picture of this request is no longer in the workspace.", hint="Choose it again.")
+    return path.read_bytes()

@@ -1,0 +1,35 @@
+"""The studios of this process: one for each workspace and provider, so that nothing is watched twice."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from .credentials import ApiKey, hidden
+from .studio import Studio
+
+_studios: dict[tuple[Path, str], Studio] = {}
+_studios_lock = threading.Lock()
+
+
+def studio_for(
+    *,
+    api_key: str | ApiKey | None = None,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+) -> Studio:
+    """The studio of a workspace and provider, made when it is first asked for.
+
+    Parameters as of :class:`Studio`. A key given later replaces the one before.
+    """
+    api_key = hidden(api_key)
+    if api_key is not None:
+        api_key = ApiKey(api_key)  # a bad one is refused before it takes the place of a good one
+    fresh = Studio(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    with _studios_lock:
+        studio = _studios.setdefault((fresh.workspace.path, fresh.provider), fresh)
+    if api_key is not None and studio is not fresh:
+        studio.use_key(api_key)
+    return studio
