@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -80,8 +80,8 @@ class Endpoints:
             raise VendorError(400, "Unexpected token in JSON: the body is not valid JSON") from problem
         if found := validation.problems(body):
             raise VendorError(400, validation.sentence(found))
-        pictures = await run_in_threadpool(self._pictures, body)
-        task = await run_in_threadpool(self._accept, body, pictures, answers.client_request_id(request))
+        pictures = await asyncio.to_thread(self._pictures, body)
+        task = await asyncio.to_thread(self._accept, body, pictures, answers.client_request_id(request))
         shown = self._show(task, request, {"id": task.id})
         headers = {"x-inference-id": task.id}
         if self.settings.id_in != "id":
@@ -96,7 +96,7 @@ class Endpoints:
         generation_id = request.query_params.get("generation_id")
         if not generation_id:
             raise VendorError(400, "generation_id: Required")
-        task = await run_in_threadpool(self.store.find, file_key(generation_id))
+        task = await asyncio.to_thread(self.store.find, file_key(generation_id))
         if task is None:
             raise VendorError(404, "Generation not found")
         headers = {"x-inference-id": task.id}
@@ -110,19 +110,19 @@ class Endpoints:
         now = self.simulator.clock()
         if not self.simulator.log_calls.allow(now):
             raise VendorError(429, "Too many requests", {"retry-after": "60"})
-        tasks = await run_in_threadpool(self.store.tasks)
+        tasks = await asyncio.to_thread(self.store.tasks)
         return answers.answer(request, 200, accounts.logs(tasks, self.settings, now, request.query_params))
 
     async def billing(self, request: Request) -> Response:
         """``GET /v2/billing``."""
         self._authorize(request)
-        tasks = await run_in_threadpool(self.store.tasks)
+        tasks = await asyncio.to_thread(self.store.tasks)
         return answers.answer(request, 200, accounts.balance(tasks, self.settings, self.simulator.clock()))
 
     async def transactions(self, request: Request) -> Response:
         """``GET /v2/billing/transactions``."""
         self._authorize(request)
-        tasks = await run_in_threadpool(self.store.tasks)
+        tasks = await asyncio.to_thread(self.store.tasks)
         page = accounts.transactions(tasks, self.settings, self.simulator.clock(), request.query_params)
         return answers.answer(request, 200, page)
 
