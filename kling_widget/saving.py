@@ -40,6 +40,7 @@ async def save(studio: Studio, row: Row, update: Update) -> Video:
     if row.video_file != target.name:
         row = await update(video_file=target.name)
     if row.saved is None and await background.in_thread(_is_there, target, row):
+        await background.in_thread(_drop_partials, target)
         row = await update(saved=time.time())  # whoever fetched it died before saying so
     if row.saved is None or not await background.in_thread(target.exists):
         try:
@@ -80,6 +81,7 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
         except StaleUrlError as error:
             stale = error
         else:
+            await background.in_thread(_drop_partials, target)  # first: nobody takes up again what is saved
             return await update(saved=time.time())
     assert stale is not None
     raise stale
@@ -110,7 +112,13 @@ def _adopt(target: Path, partial: Path) -> None:
 
 def _tidy(folder: Path, target: Path, row: Row) -> None:
     """Nothing of it is under way any more."""
+    _drop_partials(target)
     with contextlib.suppress(OSError):  # a read-only folder: nothing depends on it
+        pending.remove(folder, row.client_request_id)
+
+
+def _drop_partials(target: Path) -> None:
+    """What this and other processes had fetched of it."""
+    with contextlib.suppress(OSError):
         for path in _partials(target):
             path.unlink(missing_ok=True)
-        pending.remove(folder, row.client_request_id)

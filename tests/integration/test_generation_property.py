@@ -21,7 +21,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from PIL import Image
 
 import kling_widget as kw
@@ -29,7 +29,7 @@ from kling_widget.simulator import render
 from tests.torture.virtual import FILES, Place, Reply, World
 
 FULL = os.environ.get("TORTURE") == "full"
-EXAMPLES, STEPS, AT_LEAST = (900, 40, 10_000) if FULL else (40, 20, 200)
+EXAMPLES, STEPS, AT_LEAST = (600, 40, 10_000) if FULL else (40, 20, 200)
 
 # Answers
 
@@ -152,7 +152,8 @@ class Generations(RuleBasedStateMachine):
     @rule(data=st.data(), places=st.sampled_from([("retrieve",), ("logs", "retrieve"), ("retrieve", "download")]))
     def answers_to_come(self, data: st.DataObject, places: tuple[Place, ...]) -> None:
         for place in places:
-            self.world.vendor.expect(place, *data.draw(st.lists(replies(place), min_size=6, max_size=16)))
+            few, many = (20, 40) if place == "logs" else (6, 16)  # an unknown submission asks the log ten times
+            self.world.vendor.expect(place, *data.draw(st.lists(replies(place), min_size=few, max_size=many)))
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 60.0, 200.0, 400.0]))
     def time_passes(self, seconds: float) -> None:
@@ -168,11 +169,12 @@ class Generations(RuleBasedStateMachine):
         self.known.clear()
         self.keep(*self.world.studio.take_up())
 
-    @precondition(lambda self: self.known)
-    @rule(data=st.data(), way=st.sampled_from(["stop", "watch"]))
-    def a_person_presses(self, data: st.DataObject, way: str) -> None:
-        getattr(self.known[data.draw(st.sampled_from(sorted(self.known)))], way)()
-        self.world.run(0.0)
+    @rule(which=st.integers(0, 50), way=st.sampled_from(["stop", "watch"]))
+    def a_person_presses(self, which: int, way: str) -> None:
+        known = list(self.known.values())  # as many as chance has made: nothing that is drawn may depend on it
+        if known:
+            getattr(known[which % len(known)], way)()
+            self.world.run(0.0)
 
     @invariant()
     def one_submission_counts(self) -> None:

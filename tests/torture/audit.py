@@ -35,7 +35,7 @@ class Audit:
     integrity
         What SQLite's own check says of the ledger.
     leftovers
-        Partial files.
+        Partial videos. (A note under ``pending/`` that was torn while it was written is 2 KB that nobody reads.)
     """
 
     submissions: int = 0
@@ -69,7 +69,7 @@ def audit(server: SimulatorServer, folder: Path) -> Audit:
             result.undelivered += 1
         elif row.status != "completed" or row.saved is None:
             result.stuck.append(f"{key}: {row.status}")
-    result.leftovers = [path.name for path in folder.rglob("*.part")]
+    result.leftovers = [path.name for path in folder.glob("videos/*part")]
     return result
 
 
