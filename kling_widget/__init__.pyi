@@ -21,11 +21,11 @@ from .errors import SubmissionUnknownError as SubmissionUnknownError
 from .generation import Generation as Generation
 from .images import SourceImage as SourceImage
 from .money import Spending as Spending
-from .request import CameraConfig as CameraConfig
-from .request import CameraControl as CameraControl
-from .request import DynamicMask as DynamicMask
+from .motion import CameraConfig as CameraConfig
+from .motion import CameraControl as CameraControl
+from .motion import DynamicMask as DynamicMask
+from .motion import Point as Point
 from .request import ImageToVideoRequest as ImageToVideoRequest
-from .request import Point as Point
 from .studio import Studio as Studio
 from .task import Task as Task
 from .video import Video as Video

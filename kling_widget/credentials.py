@@ -126,3 +126,8 @@ def _from_keyring() -> ApiKey | None:
         if value:
             return ApiKey.unchecked(str(value))
     return None
+
+
+def simulation_forced() -> bool:
+    """Whether ``KLING_WIDGET_SIMULATE`` keeps everything on the simulator (`make demo` does)."""
+    return os.environ.get("KLING_WIDGET_SIMULATE", "").strip().lower() in {"1", "true", "yes"}

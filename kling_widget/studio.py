@@ -17,13 +17,14 @@ from . import background, polling
 from .account import Account
 from .client import BASE_URL, Client, new_client_request_id
 from .connections import SIMULATOR_URL
-from .credentials import ApiKey, hidden, require_key
+from .credentials import ApiKey, hidden, require_key, simulation_forced
 from .errors import InvalidRequestError
 from .generation import Generation
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
+from .rules import check_generation_id
 from .video import Video
 from .workspace import Workspace
 
@@ -319,14 +320,3 @@ class Studio:
         if not path.with_suffix(".json").exists():
             self.workspace.keep_metadata(path, row)
         return video
-
-
-def simulation_forced() -> bool:
-    """Whether ``KLING_WIDGET_SIMULATE`` keeps everything on the simulator (`make demo` does)."""
-    return os.environ.get("KLING_WIDGET_SIMULATE", "").strip().lower() in {"1", "true", "yes"}
-
-
-def check_generation_id(generation_id: object) -> None:
-    """Raise `InvalidRequestError` unless it can be a vendor's id."""
-    if not isinstance(generation_id, str) or not 0 < len(generation_id) <= 256 or not generation_id.isprintable():
-        raise InvalidRequestError(f"A generation id is text of 1 to 256 characters, not {generation_id!r}.")

@@ -24,7 +24,7 @@ from .images import SourceImage
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .money import checked_budget
 from .progress import CellOutput
-from .request import check_cfg_scale, check_duration
+from .rules import check_cfg_scale, check_duration
 from .studio import Studio, Take
 from .studios import studio_for
 from .uploads import Uploads

@@ -1,0 +1,81 @@
+"""The request's later fields, from the vendor's OpenAPI file: areas that move, and the camera."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import msgspec
+
+from .errors import InvalidRequestError
+from .rules import check_picture, shown
+
+MAX_DYNAMIC_MASKS = 6  # vendor's OpenAPI file
+TRAJECTORY_POINTS = (2, 77)  # fewest and most; vendor's OpenAPI file
+CAMERA_RANGE = 10.0  # each movement is -10..10; vendor's OpenAPI file
+
+
+class Point(msgspec.Struct, frozen=True):
+    """A point of a trajectory, in pixels of the picture."""
+
+    x: float
+    y: float
+
+
+class DynamicMask(msgspec.Struct, frozen=True):
+    """An area that moves: its mask picture (URL or Base64) and 2 to 77 points of its path."""
+
+    mask: str
+    trajectories: tuple[Point, ...]
+
+
+class CameraConfig(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Camera movements, each -10 to 10; what is not set is not sent."""
+
+    horizontal: float | None = None
+    vertical: float | None = None
+    pan: float | None = None
+    tilt: float | None = None
+    roll: float | None = None
+    zoom: float | None = None
+
+
+class CameraControl(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A camera movement by name; ``simple`` takes a ``config``."""
+
+    type: Literal["simple", "down_back", "forward_up", "right_turn_forward", "left_turn_forward"]
+    config: CameraConfig | None = None
+
+
+def dynamic_masks(value: object) -> tuple[DynamicMask, ...]:
+    """The masks, from objects or mappings of the same keys. Raises `InvalidRequestError`."""
+    masks: tuple[DynamicMask, ...] = _converted("dynamic_masks", value, tuple[DynamicMask, ...])
+    if len(masks) > MAX_DYNAMIC_MASKS:
+        raise InvalidRequestError(f"dynamic_masks takes at most {MAX_DYNAMIC_MASKS} masks, not {len(masks)}.")
+    fewest, most = TRAJECTORY_POINTS
+    for mask in masks:
+        check_picture("dynamic_masks.mask", mask.mask, required=True)
+        if not fewest <= len(mask.trajectories) <= most:
+            raise InvalidRequestError(
+                f"A dynamic mask's trajectory takes {fewest} to {most} points, not {len(mask.trajectories)}."
+            )
+        if not all(math.isfinite(point.x) and math.isfinite(point.y) for point in mask.trajectories):
+            raise InvalidRequestError("A dynamic mask's trajectory has a point that is not a finite number.")
+    return masks
+
+
+def camera_control(value: object) -> CameraControl:
+    """The camera movement, from an object or a mapping of the same keys. Raises `InvalidRequestError`."""
+    control: CameraControl = _converted("camera_control", value, CameraControl)
+    for name in CameraConfig.__struct_fields__:
+        amount = getattr(control.config, name) if control.config else None
+        if amount is not None and not -CAMERA_RANGE <= amount <= CAMERA_RANGE:
+            raise InvalidRequestError(f"camera_control.config.{name} must be -10 to 10, not {shown(amount)}.")
+    return control
+
+
+def _converted(field: str, value: object, kind: Any) -> Any:
+    try:
+        return msgspec.convert(msgspec.to_builtins(value), kind)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise InvalidRequestError(f"{field} is not valid: {error}.") from None
