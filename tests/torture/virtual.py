@@ -39,6 +39,7 @@ class Clock:
     def __init__(self) -> None:
         self._steady = 0.0
         self._wall = time.time()
+        self._slept = 0.0
 
     def time(self) -> float:
         """Unix seconds."""
@@ -53,8 +54,17 @@ class Clock:
         self._steady += seconds
 
     def set(self, seconds: float) -> None:
-        """The wall clock is moved by so many seconds, or the machine sleeps as long."""
+        """The wall clock is moved by so many seconds."""
         self._wall += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """The machine sleeps for so many seconds, while the vendor goes on."""
+        self._wall += seconds
+        self._slept += seconds
+
+    def vendor(self) -> float:
+        """Seconds at the vendor, whatever this machine's clocks do."""
+        return self._steady + self._slept
 
 
 class _Selector(selectors.DefaultSelector):
@@ -162,7 +172,7 @@ class Vendor:
     def _submit(self, request: httpx.Request, reply: Reply) -> httpx.Response:
         reference = request.headers["x-client-request-id"]
         verdicts = self.posts.setdefault(reference, [])
-        job = Job(f"id-{len(self.jobs)}", reference, self.clock.time())
+        job = Job(f"id-{len(self.jobs)}", reference, self.clock.vendor())
         if reply.honest:
             verdicts.append("accepted")
             self.jobs[reference] = job
@@ -180,7 +190,7 @@ class Vendor:
         # An id that was made up in the answer is an id all the same.
         told = Task.parse(reply.body, httpx.Headers(reply.headers), id_header=True).id if raised is None else None
         if told and 200 <= reply.status < 300:
-            self.jobs[reference] = Job(told, reference, self.clock.time())
+            self.jobs[reference] = Job(told, reference, self.clock.vendor())
         elif reply.accepted:
             self.jobs[reference] = job
         return _answer(request, reply)
@@ -189,7 +199,7 @@ class Vendor:
         job = self._job(request)
         if job is None:
             return _json(request, {"message": "Generation not found"}, 404)
-        if self.clock.time() < job.created + TAKES:
+        if self.clock.vendor() < job.created + TAKES:
             return _json(request, {"id": job.id, "status": "generating"})
         video = {"url": f"{FILES}/{len(self.jobs)}.mp4"}
         body = json.dumps({"id": job.id, "status": "completed", "video": video}).encode()
