@@ -29,7 +29,7 @@ from kling_widget.simulator import render
 from tests.torture.virtual import FILES, Place, Reply, World
 
 FULL = os.environ.get("TORTURE") == "full"
-EXAMPLES, STEPS, AT_LEAST = (450, 30, 10_000) if FULL else (20, 15, 300)
+EXAMPLES, STEPS, AT_LEAST = (330, 30, 10_000) if FULL else (20, 15, 300)
 
 # Answers
 

@@ -188,7 +188,8 @@ class Vendor:
             return _answer(request, reply)
         verdicts.append("open")
         # An id that was made up in the answer is an id all the same.
-        told = Task.parse(reply.body, httpx.Headers(reply.headers), id_header=True).id if raised is None else None
+        body, answered = reply.body if raised is None else b"", raised is None or bool(reply.body)
+        told = Task.parse(body, httpx.Headers(reply.headers), id_header=True).id if answered else None
         if told and 200 <= reply.status < 300:
             self.jobs[reference] = Job(told, reference, self.clock.vendor())
         elif reply.accepted:
