@@ -24,8 +24,9 @@ import kling_widget as kw
 from kling_widget import polling, retry
 from kling_widget.simulator import Fault, SimulatorServer
 from tests.integration.test_generation_property import clip, picture
+from tests.torture.books import Reply
 from tests.torture.vendor import KEY, vendor
-from tests.torture.virtual import Reply, World
+from tests.torture.virtual import World
 
 DEADLINE = 40.0  # seconds; most are over in one
 
@@ -196,12 +197,6 @@ def a_file_lies_where_the_pictures_go(scene: Scene) -> None:
     (scene.folder / "images").write_text("not a folder")
 
 
-def the_name(scene: Scene) -> Path:
-    """Where the video of the generation to come will go: known once the row is there."""
-    row = scene.studio.workspace.ledger.rows()[0]
-    return scene.videos / scene.studio.workspace.name_video(row)
-
-
 def before_the_download(scene: Scene, act: Callable[[Path], object]) -> None:
     real = scene.studio.video_target
 
@@ -269,9 +264,8 @@ def test_what_becomes_of_it(scene: Scene, case: Case) -> None:
     except kw.KlingError as error:
         outcome = type(error).__name__.replace("StaleUrlError", "DownloadError")
     counted = scene.server.simulator.recorder.posts
-    assert (outcome, status, counted.total(), len(scene.server.simulator.tasks)) == (
-        *(case.outcome, case.status, case.posts, case.accepted),
-    )
+    came = (outcome, status, counted.total(), len(scene.server.simulator.tasks))
+    assert came == (case.outcome, case.status, case.posts, case.accepted)
     if outcome != "video":
         assert not list(scene.videos.glob("*.mp4"))
 

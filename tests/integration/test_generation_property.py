@@ -26,7 +26,8 @@ from PIL import Image
 
 import kling_widget as kw
 from kling_widget.simulator import render
-from tests.torture.virtual import FILES, Place, Reply, World
+from tests.torture.books import FILES, Place, Reply
+from tests.torture.virtual import World
 
 FULL = os.environ.get("TORTURE") == "full"
 EXAMPLES, STEPS, AT_LEAST = (330, 30, 10_000) if FULL else (20, 15, 300)
