@@ -53,6 +53,7 @@ class Generation:
         self._listeners: list[Listener] = []
         self._finished: Future[Video] = Future()
         self._task: asyncio.Task[Video] | None = None
+        self._starting = False
         self._began = time.monotonic() - max(0.0, time.time() - row.created)
         over = row.status in FREE_TAKE or row.saved is not None
         self._took = (row.saved or row.completed or row.created) - row.created if over else None
@@ -99,7 +100,7 @@ class Generation:
     @property
     def active(self) -> bool:
         """Whether it is being watched right now."""
-        return self._task is not None and not self._task.done()
+        return self._starting or (self._task is not None and not self._task.done())
 
     @property
     def simulated(self) -> bool:
@@ -162,6 +163,7 @@ class Generation:
         with self._lock:
             if self._finished.done() and self.video is None:
                 self._finished = Future()
+            self._starting = True  # it takes a moment; nobody shall see it "stopped" meanwhile
         background.call(self._start)
 
     def stop(self) -> None:
@@ -188,6 +190,7 @@ class Generation:
             self.video.metadata.update(facts)
 
     def _start(self) -> None:
+        self._starting = False
         if not self.active and self.video is None:
             self.error = None
             self._task = asyncio.get_running_loop().create_task(self._course.run())

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import logging
 import os
+import threading
 import time
 import uuid
 import weakref
@@ -47,6 +48,8 @@ class Leases:
         self._held: set[str] = set()
         self._seen: dict[str, tuple[tuple[str | None, float | None], float]] = {}
         self._beating: asyncio.Task[None] | None = None
+        self._ending = threading.Lock()
+        self._ended = False
         _all.add(self)
 
     @property
@@ -55,6 +58,7 @@ class Leases:
         if self._process != os.getpid():
             self._process = os.getpid()
             self._held, self._seen, self._beating = set(), {}, None
+            self._ending, self._ended = threading.Lock(), False
         return f"{_machine()}/{self._process}/{self._studio}"
 
     def stamped(self, row: Row) -> Row:
@@ -83,13 +87,18 @@ class Leases:
         stale = row.lease_owner not in (None, owner) and self._is_stale(row)
         if row.lease_owner not in (None, owner) and not stale:
             return False
-        if not await background.in_thread(self._ledger().claim, row, owner, self.until(), stale=stale):
+        if not await background.in_thread(self._claim, row, owner, stale):
             return False
         self._seen.pop(key, None)
         self._held.add(key)
         if self._beating is None or self._beating.done():
             self._beating = asyncio.get_running_loop().create_task(self._beat())
         return True
+
+    def _claim(self, row: Row, owner: str, stale: bool) -> bool:
+        # The loop still runs while the process ends: what was given up must not be taken again.
+        with self._ending:
+            return not self._ended and self._ledger().claim(row, owner, self.until(), stale=stale)
 
     async def release(self, client_request_id: str) -> None:
         """Let others go on with it. Where the ledger can't be written the lease runs out by itself."""
@@ -105,8 +114,9 @@ class Leases:
     def give_up(self) -> None:
         """Release everything, when the process ends."""
         if self._process == os.getpid() and self._held:
-            self._held.clear()
-            with contextlib.suppress(KlingError):
+            with self._ending, contextlib.suppress(KlingError):
+                self._ended = True
+                self._held.clear()
                 self._ledger().release(self.owner)
 
     def _is_stale(self, row: Row) -> bool:

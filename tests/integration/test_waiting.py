@@ -269,3 +269,14 @@ def test_ctrl_c_in_a_script_says_the_id_and_loses_nothing(call: str, tmp_path: P
         assert later.key == task.client_request_id  # the row the script wrote, not a stranger's
         assert later.wait(60).path.exists()
         assert len(server.simulator.tasks) == 1
+
+
+def test_what_was_just_asked_for_is_not_seen_as_stopped_before_the_background_has_begun_with_it(submit: Submit) -> None:
+    gate = threading.Event()
+    background.call(gate.wait, 30)
+    try:
+        generation = submit()
+        assert (generation.status, generation.active) == ("submitting", True)
+    finally:
+        gate.set()
+    assert generation.wait(60).path.exists()
