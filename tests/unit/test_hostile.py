@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,7 +111,8 @@ KIBIBYTES = 1024 if sys.platform == "darwin" else 1  # ru_maxrss counts bytes th
         ("PNG of 10,000 megapixels", "too large to open safely"),
         ("GIF of 4,295 megapixels", "too large to open safely"),
         ("TIFF of 2^62 pixels", "too large to open safely"),
-        ("WebP of 268 megapixels", "cannot be read"),
+        # Pillow 13 refuses to open it, Pillow 12 (the last for Python 3.10) tells its size, which we refuse.
+        ("WebP of 268 megapixels", "cannot be read|too large to open safely"),
         ("WebP wider than WebP can be", "cannot be read"),
         ("PNG whose colour profile unpacks to a gigabyte", "cannot be read"),
         ("PNG whose text unpacks to a gigabyte", "cannot be read"),
@@ -124,7 +126,7 @@ def test_a_picture_bomb_takes_no_memory(bomb, told):
         [sys.executable, "-c", CHILD, bomb], capture_output=True, text=True, check=True, timeout=60, cwd=Path.cwd()
     )
     peak, _, what = child.stdout.partition(" ")
-    assert told in what
+    assert re.search(told, what)
     assert int(peak) / KIBIBYTES < 32_000, f"{int(peak) / KIBIBYTES / 1000:.0f} MB"
 
 
