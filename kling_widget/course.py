@@ -193,11 +193,11 @@ class Course(Bookkeeping):
         raise error
 
     async def _poll(self) -> None:
-        # Wall clock once, since it may have been accepted by an earlier process; from here on the monotonic one.
-        already = max(0.0, time.time() - (self.row.accepted or self.row.created))
+        wait_first, self._just_accepted = self._just_accepted, False
+        # The wall clock only where an earlier process heard of the acceptance: it may have jumped since a moment ago.
+        already = 0.0 if wait_first else max(0.0, time.time() - (self.row.accepted or self.row.created))
         since, unknown_id = time.monotonic(), 0
         retry_after: float | None = None
-        wait_first, self._just_accepted = self._just_accepted, False
         while True:
             waited = already + time.monotonic() - since
             expected = self.expected or polling.expect(None)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from . import background, retry
+from . import background, mp4_metadata, retry
 from .client import BadAddressError, Response, TransportError
 from .connections import LOOPBACK
 from .errors import DownloadError
@@ -200,22 +200,11 @@ def _finish(partial: Path, target: Path, seal: Callable[[Path], object]) -> None
 
 
 def _check_boxes(path: Path) -> None:
-    """Follow the MP4's top-level boxes to the end: a file cut short breaks the chain (ISO 14496-12)."""
-    size, at, seen = path.stat().st_size, 0, set()
+    """A file cut short breaks the chain of its boxes, or lacks one that every video has."""
     with open(path, "rb") as file:
-        while at < size:
-            file.seek(at)
-            head = file.read(16)
-            length = int.from_bytes(head[:4], "big")
-            if length == 1:
-                length = int.from_bytes(head[8:16], "big")
-            elif length == 0:  # to the end of the file
-                length = size - at
-            seen.add(head[4:8])
-            if length < 8:
-                break
-            at += length
-    if at != size or not {b"moov", b"mdat"} <= seen:
+        chain = list(mp4_metadata.boxes(file))
+    whole = bool(chain) and chain[-1][2] == path.stat().st_size
+    if not whole or not {b"moov", b"mdat"} <= {kind for kind, _, _ in chain}:
         path.unlink()
         raise StaleUrlError("The video that came is cut short or damaged.", hint="Try again.")
 

@@ -27,11 +27,11 @@ def append(path: str | os.PathLike[str], content: bytes) -> bool:
         The file can't be written.
     """
     with open(path, "r+b") as file:
-        boxes = list(_boxes(file))
+        chain = list(boxes(file))
         size = file.seek(0, os.SEEK_END)
-        if not boxes or boxes[-1][2] != size or _open_ended(file, boxes[-1][1]):
+        if not chain or chain[-1][2] != size or _open_ended(file, chain[-1][1]):
             return False
-        if any(_content(file, *box) == content for box in boxes):
+        if any(_content(file, *box) == content for box in chain):
             return True
         file.seek(size)
         file.write((_HEAD + len(content)).to_bytes(4, "big") + b"uuid" + USER_TYPE.bytes + content)
@@ -47,11 +47,11 @@ def read(path: str | os.PathLike[str]) -> bytes | None:
         The file can't be read.
     """
     with open(path, "rb") as file:
-        found = [content for box in _boxes(file) if (content := _content(file, *box)) is not None]
+        found = [content for box in boxes(file) if (content := _content(file, *box)) is not None]
     return found[-1] if found else None
 
 
-def _boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
+def boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
     """Type, start and end of every top-level box, as far as the chain holds (ISO/IEC 14496-12, 4.2)."""
     size, at = os.fstat(file.fileno()).st_size, 0
     while at < size:

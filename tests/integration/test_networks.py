@@ -285,15 +285,27 @@ async def test_connections_that_died_meanwhile_do_not_swallow_a_submission(serve
         assert router.posts == 3
 
 
-@pytest.mark.parametrize("jump", [3600.0, -3600.0, 30 * 86_400.0], ids=["an hour", "back an hour", "a month"])
-def test_a_clock_that_jumps_stops_nothing(jump, serve, tmp_path, monkeypatch):
+JUMPS = {"an hour": 3600.0, "back an hour": -3600.0, "a month": 30 * 86_400.0}
+MOMENTS = {  # when the clock jumps: the row is written and nothing sent; accepted and never asked for; in the making
+    "before it leaves": lambda row: row is not None,
+    "when accepted": lambda row: row is not None and row.accepted is not None,
+    "while it is made": lambda row: row is not None and row.status == "generating",
+}
+
+
+@pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
+@pytest.mark.parametrize("reached", MOMENTS.values(), ids=MOMENTS)
+def test_a_clock_that_jumps_stops_nothing(reached, jump, serve, tmp_path, monkeypatch):
     server = serve(time_factor=60)
+    server.simulator.clock = time.time  # the vendor's clock is right
     studio = Studio(api_key=KEY, base_url=server.url, workspace=tmp_path / "clips")
+    real, generations = time.time, studio._generations  # which knows a generation as soon as its row is written
+
+    def clock():
+        return real() + (jump if any(reached(each.row) for each in list(generations.values())) else 0.0)
+
+    monkeypatch.setattr(time, "time", clock)
     generation = studio.submit(picture(), "a quiet harbour")
-    while generation.status == "submitting":
-        time.sleep(0.02)
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + jump)
     assert generation.wait(60).size > 1000
     assert generation.elapsed < 60
     assert len(submissions(server)) == 1
