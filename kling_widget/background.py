@@ -65,9 +65,11 @@ def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, loop())
 
 
-def go(coroutine: Coroutine[Any, Any, object]) -> None:
+def go(coroutine: Coroutine[Any, Any, object]) -> Future[Any]:
     """Run a coroutine on the background loop for its effects; what it raises goes to the log."""
-    start(coroutine).add_done_callback(_report)
+    future = start(coroutine)
+    future.add_done_callback(_report)
+    return future
 
 
 def _report(future: Future[object]) -> None:
@@ -107,6 +109,11 @@ async def bridge(future: Future[T]) -> T:
     future.add_done_callback(tell)
     await told
     return future.result()
+
+
+async def ended(future: Future[Any]) -> None:
+    """Await the end of a future, however it ends."""
+    await asyncio.wait([asyncio.ensure_future(bridge(future))])
 
 
 def wait(future: Future[T], timeout: float | None = None) -> T:

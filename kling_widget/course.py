@@ -119,6 +119,7 @@ class Course(Bookkeeping):
 
     async def _submit(self) -> None:
         async with self._studio.submissions:
+            await self._studio.brake.released()
             try:
                 request = await background.in_thread(wire_request, self._studio.workspace, self.row)
                 await self._write_ahead()
@@ -128,6 +129,8 @@ class Course(Bookkeeping):
             except SubmissionUnknownError:
                 await self._settle(status="unknown")
             except KlingError as error:
+                if isinstance(error, RateLimitError):
+                    self._studio.brake.hold(error.retry_after or 0.0)
                 with contextlib.suppress(KlingError):  # the first error is the one to tell
                     await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
                 raise
@@ -152,7 +155,8 @@ class Course(Bookkeeping):
             ) from error
         await self._update(lease_until=self._studio.leases.until())
 
-    def _waits(self, _seconds: float) -> None:
+    def _waits(self, seconds: float) -> None:
+        self._studio.brake.hold(seconds)  # a server that is busy or away is so for every submission
         self.note = "The server cannot be reached or is busy; trying again."
         self._on_change()
 
