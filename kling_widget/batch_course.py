@@ -64,6 +64,7 @@ class BatchCourse:
     ) -> None:
         self.finished: list[Result] = []
         self.begun = self.made = self.failed = 0
+        self.simulated = studio.simulated
         self.closed_by: KlingError | None = None
         self._studio = studio
         self._rows = rows
@@ -168,6 +169,7 @@ class BatchCourse:
         result = result_of(entry.number, entry.row, entry.generation, error, self._studio, left=left)
         self.made += result.path is not None
         self.failed += result.failed
+        self.simulated = self.simulated or (entry.generation is not None and entry.generation.simulated)
         self._left += left
         self._took += result.seconds or 0.0
         self.finished.append(result)

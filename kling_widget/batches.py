@@ -18,12 +18,14 @@ from .batch_course import BatchCourse
 from .batch_results import Result, Results
 from .errors import StoppedWatchingError
 from .notebook_files import running_cell
-from .progress import TICK
+from .progress import TICK, LiveOutput
 
 if TYPE_CHECKING:
     from .batch_plan import Plan
     from .batch_rows import Rows
     from .studio import Studio
+
+COLUMNS = 6  # tiles that fit side by side in a laptop's window
 
 _running: set[Batch] = set()  # goes on though nobody holds it; loops hold their tasks weakly only
 
@@ -91,7 +93,7 @@ class Batch(BatchCourse):
             f"{self.failed:,} failed" if self.failed else "",
             f"{self.left:,} left" if ended and self.left else "",
             "" if ended else self._still(),
-            "simulated" if self._studio.simulated else "",
+            "simulated" if self.simulated else "",
         ]
         return " · ".join(part for part in parts if part)
 
@@ -107,18 +109,24 @@ class Batch(BatchCourse):
             return f"about {round(seconds / 60)} min left"
         return f"about {max(5, 5 * round(seconds / 5))} s left"
 
-    def caption(self, fields: dict[str, Any]) -> str:
+    def caption(self, fields: dict[str, Any]) -> list[str]:
         """What tells a row from the others: in a grid the values that vary, else picture, prompt and take."""
         names = self._rows.axes or ("image", "prompt", "take")
-        return " · ".join(_told(name, fields[name]) for name in names if fields.get(name) is not None)
+        return [_told(name, fields[name]) for name in names if fields.get(name) is not None]
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a line of the contact sheet: in a grid the values of the field that varies fastest, if they fit."""
+        last = len(list((self._rows.axes or {"": ()}).values())[-1])
+        return last if 1 < last <= COLUMNS else 0
 
     def __repr__(self) -> str:
         return f"<Batch: {self.line()}>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        if self.shown_in_cell is not None and self.shown_in_cell == running_cell():
-            return {"text/plain": repr(self)}
-        return contact_sheet.Sheet(self).bundle()
+    def _ipython_display_(self) -> None:
+        """Nothing as the last line of the cell that shows it already; else how it stands now."""
+        if self.shown_in_cell is None or self.shown_in_cell != running_cell():
+            LiveOutput(contact_sheet.Sheet(self).bundle())
 
     # Waiting
 

@@ -1,9 +1,9 @@
 """A batch as a contact sheet in a cell's output, or as a line in a terminal.
 
 The sheet is one output that is replaced while the batch runs. It holds the latest `SHOWN` rows and tiny posters only,
-so it stays below 200 KB however long the batch is. While the batch runs its posters are pictures; when it is over they
-become players, which nothing replaces any more. Tags and styles are those JupyterLab keeps in notebooks that are not
-trusted; texts from people and the vendor are escaped.
+so it stays below 200 KB however long the batch is. When the batch is over, and nothing replaces the sheet any more, a
+poster opens into a player. Tags and styles are those JupyterLab keeps in notebooks that are not trusted; texts from
+people and the vendor are escaped.
 """
 
 from __future__ import annotations
@@ -28,11 +28,19 @@ SHOWN = 36  # tiles; ours: six rows of six, on a laptop's screen
 TOLD = 5  # failures told one by one; the others are counted
 EDGE = 160  # pixels of a poster's longer side
 POSTER_BYTES = 1_500  # ours: SHOWN of them twice, as Base64, are 144 KB
-CAPTION = 60  # characters
 STATUS = {**WORDS, "left": "Not submitted", "invalid": "Cannot be sent"}
+NAME = 100  # characters of a caption; the page cuts it to the width of the tile
 _FAILED = "var(--jp-error-color1, #b3261e)"
 _QUIET = "var(--jp-ui-font-color2, #757575)"
-_BORDER = "1px solid var(--jp-border-color2, #cccccc)"
+_FRAME = (
+    "display:inline-block;vertical-align:top;margin:0 6px 6px 0;padding-bottom:3px;"
+    "border:1px solid var(--jp-border-color2, #cccccc)"
+)
+_PLACE = f"display:block;width:{EDGE}px;height:90px;background:var(--jp-layout-color2, #eeeeee)"
+_LINE = (
+    f"width:{EDGE - 8}px;padding:0 4px;font-size:11px;line-height:15px;color:{_QUIET};"
+    "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,11 @@ class Tile:
     number
         The row, from 0.
     caption
-        What tells it from the others; not escaped.
+        What tells it from the others, a line each; not escaped.
     text
         Its status in words.
-    problem
-        Why there is no video; not escaped.
+    failed
+        Whether that is no good news.
     poster
         A data URI.
     source
@@ -56,14 +64,16 @@ class Tile:
     """
 
     number: int
-    caption: str
+    caption: Sequence[str]
     text: str
-    problem: str = ""
+    failed: bool = False
     poster: str | None = None
     source: str | None = None
 
 
-def page(line: str, share: float | None, tiles: Sequence[Tile], *, notes: Sequence[str] = (), over: bool) -> str:
+def page(
+    line: str, share: float | None, tiles: Sequence[Tile], *, notes: Sequence[str] = (), columns: int = 0, over: bool
+) -> str:
     """The sheet as HTML.
 
     Parameters
@@ -76,41 +86,37 @@ def page(line: str, share: float | None, tiles: Sequence[Tile], *, notes: Sequen
         In the order in which they are shown.
     notes
         Sentences below it.
+    columns
+        Tiles in a line; 0: as many as there is room for.
     over
-        Whether nothing will change any more, so that posters may be players.
+        Whether nothing will change any more, so that posters may be opened.
     """
     value = "" if share is None else f' value="{share:.2f}"'
     bar = "" if over else f'<progress max="1"{value} aria-label="Progress of the batch"></progress> '
     below = "".join(f'<div style="color:{_FAILED}"><small>{escape(note)}</small></div>' for note in notes)
-    grid = "".join(_tile(tile, over) for tile in tiles)
+    grid = "".join(
+        _tile(tile, over) + ("<br>" if columns and tile.number % columns == columns - 1 else "") for tile in tiles
+    )
     return f'<div><div style="margin:4px 0">{bar}<small>{escape(line)}</small></div><div>{grid}</div>{below}</div>'
 
 
 def _tile(tile: Tile, over: bool) -> str:
-    caption = escape(_short(tile.caption))
-    state, colour = (tile.problem, _FAILED) if tile.problem else (tile.text, _QUIET)
-    look = f"display:block;width:{EDGE}px;height:90px;object-fit:contain;background:var(--jp-layout-color2, #eeeeee)"
+    name = escape(" · ".join(tile.caption)[:NAME])
     if tile.poster is None:
-        words = escape(_short(state))
-        picture = f'<div style="{look};overflow:hidden;color:{colour}"><small>{words}</small></div>'
+        colour = _FAILED if tile.failed else _QUIET
+        picture = f'<div style="{_PLACE};color:{colour};text-align:center;line-height:90px">{escape(tile.text)}</div>'
     else:
-        picture = f'<img src="{tile.poster}" alt="{caption}" style="{look}">'
+        picture = f'<img src="{tile.poster}" alt="{name}" style="{_PLACE};object-fit:contain">'
         if over and tile.source is not None:
             # Nothing is loaded before somebody plays it: a sheet must not fetch 36 videos.
-            picture = (
-                f'<video controls loop muted playsinline preload="none" width="{EDGE}" height="90" style="{look}" '
-                f'poster="{tile.poster}" aria-label="{caption}" src="{tile.source}">{picture}</video>'
+            player = (
+                f'<video controls loop muted playsinline preload="none" width="{2 * EDGE}" poster="{tile.poster}" '
+                f'aria-label="{name}" src="{tile.source}"></video>'
             )
-    return (
-        f'<div title="row {tile.number}" style="display:inline-block;vertical-align:top;width:{EDGE}px;'
-        f'margin:0 6px 6px 0;border:{_BORDER}">{picture}<div style="height:32px;padding:2px 4px;overflow:hidden;'
-        f'color:{_QUIET};font-size:11px;line-height:1.25">{caption}</div></div>'
-    )
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return flat if len(flat) <= CAPTION else f"{flat[: CAPTION - 1].rstrip()}…"
+            summary = f'<summary style="display:block;cursor:pointer">{picture}</summary>'
+            picture = f"<details>{summary}{player}</details>"
+    lines = "".join(f'<div style="{_LINE}">{escape(part[:NAME])}</div>' for part in tile.caption)
+    return f'<div title="row {tile.number}: {name}" style="{_FRAME}">{picture}{lines}</div>'
 
 
 class Sheet:
@@ -133,15 +139,16 @@ class Sheet:
         self._take_in()
         batch, over = self._batch, self._batch.over
         shown = [self._tiles[number] for number in sorted(self._tiles)]
-        notes = [f"row {result.row}: {result.error}" for result in self._failed]
+        notes = [f"row {result.row}: {result.error}" for result in sorted(self._failed, key=lambda result: result.row)]
         if batch.failed > TOLD:
             notes.append(f"and {batch.failed - TOLD} more that failed")
         if batch.closed_by is not None:
             notes.insert(0, f"Nothing more is submitted. {batch.closed_by}")
         line = batch.line()
-        if len(shown) < batch.begun:
-            line += f" · the latest {len(shown)} of {batch.begun} are shown"
-        return {"text/html": page(line, batch.share, shown, notes=notes, over=over), "text/plain": batch.line()}
+        if batch.begun > SHOWN:
+            line += f" · the latest {SHOWN} are shown"
+        html = page(line, batch.share, shown, notes=notes, columns=batch.columns, over=over)
+        return {"text/html": html, "text/plain": batch.line()}
 
     def _take_in(self) -> None:
         for number, (fields, status) in self._batch.under_way().items():
@@ -153,7 +160,7 @@ class Sheet:
                 result.row,
                 self._batch.caption(result.fields),
                 STATUS.get(result.status, result.status),
-                problem=str(result.error) if result.failed else "",
+                failed=result.failed,
             )
         self._failed = [*self._failed, *(result for result in results if result.failed)][:TOLD]
         for number in sorted(self._tiles)[:-SHOWN]:
@@ -168,8 +175,8 @@ def _with_poster(tile: Tile, result: Result) -> Tile:
         return tile
     try:
         frame = media.frame_at(result.path, "first")
-    except DownloadError as error:
-        return replace(tile, problem=str(error))
+    except DownloadError:  # somebody took the file away
+        return tile
     data = base64.b64encode(small_picture(frame, EDGE, POSTER_BYTES, "WEBP")).decode("ascii")
     source = notebook_files.notebook_relative(result.path)
     return replace(tile, poster=f"data:image/webp;base64,{data}", source=source and escape(source))

@@ -157,16 +157,16 @@ def peak_after(count):
     assert [each.status for each in made] == ["completed" if row % 4 else "invalid" for row in range(count)]
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-print(*[peak_after(count) for count in (4, 3, 30)])
+print(*[peak_after(count) for count in (8, 3, 30)])
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
 def test_memory_does_not_depend_on_how_long_the_batch_is(vendor: SimulatorServer, tmp_path: Path) -> None:
-    """Pictures of 13.5 MB, a quarter of them too small to be sent; the first batch warms up."""
-    warm, short, long = map(int, python(vendor, MEMORY, str(tmp_path / "clips")).stdout.split())  # KiB
-    assert short <= 1.1 * warm
-    assert long <= 1.1 * short  # 27 more pictures are 356 MB
+    """Pictures of 13.5 MB, a quarter of them too small to be sent; the first batch warms up threads and connections."""
+    _, short, long = map(int, python(vendor, MEMORY, str(tmp_path / "clips")).stdout.split())  # KiB
+    # 27 more pictures are 356 MB, and the whole process is about 250; the allocator alone was seen to add a quarter.
+    assert long <= 1.5 * short
 
 
 # What is there already
@@ -347,7 +347,7 @@ def test_the_budget_ends_the_submissions_and_says_how_many_are_left(
     results = batch.wait(DEADLINE)
     assert [each.status for each in results] == ["completed"] * 3 + ["left"] * 7
     assert isinstance(results[3].error, kw.BudgetExceededError)
-    assert batch.line() == "3 of 10 made · 7 left"
+    assert batch.line() == "3 of 10 made · 7 left · simulated"
     assert "budget of $1.98" in str(batch.closed_by)
     assert len(submissions(vendor)) == 3
     # Again, backwards: what is there is given all the same, wherever it stands.
@@ -447,7 +447,7 @@ def test_a_sweep_is_a_priced_grid(vendor: SimulatorServer, tmp_path: Path, cat: 
     frame = sweep.wait(DEADLINE).to_pandas()
     assert list(zip(frame["prompt"], frame["cfg_scale"], strict=True)) == list(itertools.product(["in", "out"], scales))
     assert set(frame["status"]) == {"completed"}
-    assert sweep.caption(sweep.results[0].fields) == "in · CFG 0.2"
+    assert sweep.caption(sweep.results[0].fields) == ["in", "CFG 0.2"]
     assert len(submissions(vendor)) == 6
 
 
