@@ -13,11 +13,13 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+TURN = 0.5  # seconds; what Ctrl-C takes at most while a cell awaits
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +109,30 @@ async def bridge(future: Future[T]) -> T:
             here.call_soon_threadsafe(lambda: None if told.done() else told.set_result(None))
 
     future.add_done_callback(tell)
-    await told
+    with _turning(here):
+        await told
     return future.result()
+
+
+@contextlib.contextmanager
+def _turning(here: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Keep a loop turning while something waits in it, so that Ctrl-C ends an ``await`` in a notebook.
+
+    ipykernel's SIGINT handler (6.29 to 7.4) leaves word in the cell's loop without waking it: a loop that sleeps reads
+    it when what is awaited is over.
+    """
+    pulse: list[asyncio.TimerHandle] = []
+
+    def turn() -> None:
+        pulse[:] = [here.call_later(TURN, turn)]
+
+    if here is not _loop:
+        turn()
+    try:
+        yield
+    finally:
+        for handle in pulse:
+            handle.cancel()
 
 
 async def ended(future: Future[Any]) -> None:

@@ -17,6 +17,11 @@ class Brake:
         """No submission begins for so many seconds."""
         self._until = max(self._until, time.monotonic() + seconds)
 
+    @property
+    def held(self) -> bool:
+        """Whether submissions have to wait now."""
+        return time.monotonic() < self._until
+
     async def released(self) -> None:
         """Wait until submissions may begin."""
         while (left := self._until - time.monotonic()) > 0:  # noqa: ASYNC110 -- it may be held for longer meanwhile

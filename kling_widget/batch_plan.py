@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections import Counter
@@ -123,7 +122,7 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     for number, raw in enumerate(rows.read()):
         row = rows.row(raw)
         try:
-            seconds = _cost(studio, row, prompts, seen, found)
+            seconds = _cost(studio, number, row, prompts, seen, found)
         except KlingError as error:
             found.wrong += 1
             if found.wrong <= NAMED:
@@ -139,14 +138,17 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     return found
 
 
-def _cost(studio: Studio, row: BatchRow, prompts: set[str], seen: set[tuple[str, int]], found: Plan) -> int | None:
+def _cost(
+    studio: Studio, number: int, row: BatchRow, prompts: set[str], seen: set[tuple[str, int]], found: Plan
+) -> int | None:
     """The length (seconds) of the clip this row adds; None where it adds none, which is counted in `found`."""
     fields = dict(row.fields)
     take = fields.pop("take", 1)
     check_take(take)
-    known = fields.get("prompt") in prompts
+    prompt = fields.get("prompt")
+    known = isinstance(prompt, str) and prompt in prompts
     if not known:
-        fields |= {name: _stand_in(fields[name]) for name in PICTURES if fields.get(name) is not None}
+        fields |= {name: _stand_in(fields[name], number) for name in PICTURES if fields.get(name) is not None}
     request = draft(fields.pop("image", None), fields.pop("prompt", ""), **fields).request
     seconds = request.duration or DEFAULT_DURATION
     if take == "new":
@@ -166,10 +168,16 @@ def _cost(studio: Studio, row: BatchRow, prompts: set[str], seen: set[tuple[str,
     return None
 
 
-def _stand_in(picture: Any) -> FileBytes:
-    """Something that tells a picture from the others of its batch without reading it."""
-    place = os.fsdecode(picture) if isinstance(picture, (str, os.PathLike)) else f"object {id(picture)}"
-    return FileBytes(hashlib.sha256(place.encode("utf-8", "surrogatepass")).digest())
+def _stand_in(picture: Any, number: int) -> FileBytes:
+    """Something that tells a picture from the others of its batch without reading or decoding it.
+
+    What is neither a name nor bytes counts as another picture in every row: a price told too high does no harm.
+    """
+    if isinstance(picture, (bytes, bytearray)):
+        return FileBytes(bytes(picture))
+    named = isinstance(picture, (str, os.PathLike))
+    place = os.fsdecode(picture) if named else f"{type(picture).__name__} of row {number}"
+    return FileBytes(place.encode("utf-8", "surrogatepass"))
 
 
 def clips(count: int) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from .batch_rows import BatchRow
     from .generation import Generation
+    from .ledger import Row
     from .studio import Studio
     from .video import Video
 
@@ -55,6 +56,7 @@ class Result:
     path: Path | None = None
     seconds: float | None = None
     error: BaseException | None = None
+    _usd: float | None = field(default=None, repr=False)
     _studio: Studio | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -71,10 +73,12 @@ class Result:
     @property
     def usd(self) -> float | None:
         """What it cost in USD, as far as that is known by now: a charge may come minutes after the video."""
+        if self._usd is not None:
+            return self._usd
         row = self._ledger_row()
         return row.usd if row is not None else None
 
-    def _ledger_row(self) -> Any:
+    def _ledger_row(self) -> Row | None:
         if self._studio is None or self.key is None:
             return None
         return self._studio.workspace.ledger.get(self.key)
@@ -114,6 +118,7 @@ def result_of(
         path=generation.video.path if generation.video is not None else None,
         seconds=round(known.saved - known.created, 3) if known.saved is not None else None,
         error=error,
+        _usd=known.usd,
         _studio=studio,
     )
 
@@ -198,12 +203,12 @@ class Results(Sequence[Result]):
         return polars.DataFrame(rows, infer_schema_length=None)
 
     def __repr__(self) -> str:
-        made = sum(result.path is not None for result in self)
+        made, usd = sum(result.path is not None for result in self), self.usd
         parts = [
             f"{len(self)} rows: {made} with a video",
             f"{len(self.failed)} failed" if len(self.failed) else "",
             f"{len(self.left)} not submitted" if len(self.left) else "",
-            dollars(self.usd) if self.usd else "",
+            dollars(usd) if usd else "",
         ]
         return f"<Results of {', '.join(part for part in parts if part)}>"
 

@@ -6,13 +6,14 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set, Sized, ValuesView
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from .errors import InvalidRequestError
+from .request import PICTURE_FIELDS, ImageToVideoRequest
 
 PICTURES = ("image", "tail_image", "static_mask")
 FIELDS = (
@@ -63,10 +64,10 @@ class Rows:
         InvalidRequestError
             It has a column that a request does not have.
         """
-        body = getattr(raw, "body", None)  # an ImageToVideoRequest
-        given = dict(body()) if callable(body) else dict(raw) if isinstance(raw, Mapping) else {"image": raw}
-        if callable(body):
-            del given["model"]  # there is one
+        if isinstance(raw, ImageToVideoRequest):
+            given = {name: _address(name, value) for name, value in raw.body().items() if name != "model"}
+        else:
+            given = dict(raw) if isinstance(raw, Mapping) else {"image": raw}
         kept = {name: given.pop(name, None) for name in self.keep}
         check_columns(given)
         fields: dict[str, Any] = {}
@@ -115,8 +116,10 @@ def rows_of(given: Any, common: Mapping[str, Any], keep: Iterable[str] = ()) -> 
             f"A {type(given).__name__} has no rows.",
             hint="Give a list of mappings or pictures, a mapping of columns, a DataFrame, or anything that iterates.",
         )
-    repeats = isinstance(given, Sized) and not isinstance(given, Iterator)
-    return Rows(lambda: iter(given), len(given) if repeats else None, common, kept)  # type: ignore[arg-type]
+    # Not whatever has a length: tqdm(generator, total=…) has one, and gives its rows only once.
+    repeats = isinstance(given, (Set, ValuesView)) or hasattr(given, "__getitem__")
+    length = len(given) if repeats and isinstance(given, Sized) else None
+    return Rows(lambda: iter(given), length, common, kept)
 
 
 def grid(fields: Mapping[str, Any]) -> Rows:
@@ -205,6 +208,12 @@ def _picture_name(picture: Any) -> str:
         return os.fsdecode(picture)
     name = getattr(picture, "name", None) or getattr(picture, "filename", None)
     return Path(name).name if isinstance(name, str) else "picture"
+
+
+def _address(name: str, value: Any) -> Any:
+    """A picture of a request in a form that is read as one: a request may hold bare Base64."""
+    bare = name in PICTURE_FIELDS and ":" not in value[:16]
+    return f"data:;base64,{value}" if bare else value
 
 
 def _is_frame(given: Any, package: str) -> bool:

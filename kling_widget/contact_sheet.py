@@ -1,7 +1,7 @@
 """A batch as a contact sheet in a cell's output, or as a line in a terminal.
 
 The sheet is one output that is replaced while the batch runs. It holds the latest `SHOWN` rows and tiny posters only,
-so it stays below 200 KB however long the batch is. When the batch is over, and nothing replaces the sheet any more, a
+so it stays below 250 KB however long the batch is. When the batch is over, and nothing replaces the sheet any more, a
 poster opens into a player. Tags and styles are those JupyterLab keeps in notebooks that are not trusted; texts from
 people and the vendor are escaped.
 """

@@ -119,10 +119,12 @@ class Course(Bookkeeping):
 
     async def _submit(self) -> None:
         async with self._studio.submissions:
-            await self._studio.brake.released()
             try:
                 request = await background.in_thread(wire_request, self._studio.workspace, self.row)
                 await self._write_ahead()
+                if self._studio.brake.held:
+                    self._say_waiting()
+                    await self._studio.brake.released()
                 self._posting, self._fresh = True, False
                 reference = self.row.client_request_id
                 task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
@@ -130,7 +132,7 @@ class Course(Bookkeeping):
                 await self._settle(status="unknown")
             except KlingError as error:
                 if isinstance(error, RateLimitError):
-                    self._studio.brake.hold(error.retry_after or 0.0)
+                    self._studio.brake.hold(min(error.retry_after or 0.0, retry.LONGEST_DELAY))
                 with contextlib.suppress(KlingError):  # the first error is the one to tell
                     await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
                 raise
@@ -157,6 +159,9 @@ class Course(Bookkeeping):
 
     def _waits(self, seconds: float) -> None:
         self._studio.brake.hold(seconds)  # a server that is busy or away is so for every submission
+        self._say_waiting()
+
+    def _say_waiting(self) -> None:
         self.note = "The server cannot be reached or is busy; trying again."
         self._on_change()
 

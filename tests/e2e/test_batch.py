@@ -19,6 +19,9 @@ SWEEP = f"""import kling_widget as kw
 prompts = ["slow dolly in {HOSTILE.replace('"', "'")}", "pan left [fail]"]
 batch = kw.sweep(image=["rocket.jpg", "coffee.png"], prompt=prompts, cfg_scale=[0.2, 0.5, 0.8])
 batch"""
+MANY = """rows = [{"image": "rocket.jpg", "prompt": f"p{number}"} for number in range(60)]
+many = kw.batch(rows, concurrency=2, confirm=False)
+await many"""
 LATER = "results = await batch\nresults.to_pandas()[['prompt', 'cfg_scale', 'status', 'usd']]"
 
 
@@ -36,7 +39,7 @@ def test_a_sweep_is_confirmed_in_the_cell_and_its_contact_sheet_outlives_the_ker
     for name in ("rocket.jpg", "coffee.png"):
         shutil.copy(IMAGES / name, lab.folder / name)
     env = {"KLING_WIDGET_BASE_URL": vendor.url, "AIMLAPI_KEY": "sk-test-of-batches"}
-    notebook = lab.notebook([SWEEP, LATER], env=env)
+    notebook = lab.notebook([SWEEP, LATER, MANY], env=env)
     notebook.save()
     before = notebook.path.stat().st_size
 
@@ -63,6 +66,17 @@ def test_a_sweep_is_confirmed_in_the_cell_and_its_contact_sheet_outlives_the_ker
     picture(lab, "light")
     lab.theme("dark")
     picture(lab, "dark")
+    # Ctrl-C while a cell awaits: what is under way arrives, and nothing more is sent.
+    run = notebook.start(2)
+    expect(notebook.output(2).locator("img").first).to_be_visible(timeout=MADE)
+    notebook.interrupt()
+    notebook.wait(run)
+    expect(notebook.output(2)).to_contain_text("Stopped: nothing more is submitted.")
+    notebook.kernel_eval("many.wait(60)\nlen(many.finished)")
+    expect(notebook.output(2).get_by_label("Progress of the batch")).to_have_count(0)
+    stopped = len(vendor.simulator.tasks) - 12
+    assert stopped == notebook.kernel_eval("many.made") < 60
+
     notebook.save()
     assert notebook.path.stat().st_size - before < 100_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +69,8 @@ def test_rows_may_be_pictures_or_requests_and_arguments_are_for_every_row_that_d
     ]
     request = ImageToVideoRequest(image_url="https://example.org/a.png", prompt="p", cfg_scale=0)
     assert fields_of([request]) == [{"image": "https://example.org/a.png", "prompt": "p", "cfg_scale": 0}]
+    bare = ImageToVideoRequest(image_url="iVBORw0KGgo" + "A" * 80, prompt="p")
+    assert fields_of([bare])[0]["image"].startswith("data:;base64,iVBORw0KGgo")
 
 
 def test_in_a_mapping_of_columns_one_value_is_for_every_row_and_an_array_picture_is_one_value() -> None:
@@ -118,6 +121,26 @@ def test_a_generator_is_not_touched_before_it_is_read() -> None:
     rows = rows_of(itertools.count(), {"prompt": "p"})
     assert rows.length is None
     assert [rows.row(raw).fields["image"] for raw in itertools.islice(rows.read(), 3)] == [0, 1, 2]
+
+
+class OnlyOnce:
+    """A progress bar around a generator: it has a length, and gives its rows only once."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["a", "b", "c"])
+
+
+def test_only_what_can_be_read_again_is_counted_before() -> None:
+    assert [rows_of(given, {}).length for given in (["a"], {"a"}, {"a": 1}.values(), np.zeros((4, 3, 3)))] == [
+        1,
+        1,
+        1,
+        4,
+    ]
+    assert rows_of(OnlyOnce(), {}).length is None
 
 
 def test_a_grid_is_every_combination_and_its_last_field_varies_fastest() -> None:
