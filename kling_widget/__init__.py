@@ -34,6 +34,7 @@ _ROOMS = {
     ),
     "generation": ("Generation",),
     "images": ("SourceImage",),
+    "magics": ("load_ipython_extension", "unload_ipython_extension"),
     "money": ("Spending",),
     "motion": ("CameraConfig", "CameraControl", "DynamicMask", "Point"),
     "request": ("ImageToVideoRequest",),

@@ -20,6 +20,8 @@ from .errors import StoppedWatchingError as StoppedWatchingError
 from .errors import SubmissionUnknownError as SubmissionUnknownError
 from .generation import Generation as Generation
 from .images import SourceImage as SourceImage
+from .magics import load_ipython_extension as load_ipython_extension
+from .magics import unload_ipython_extension as unload_ipython_extension
 from .money import Spending as Spending
 from .motion import CameraConfig as CameraConfig
 from .motion import CameraControl as CameraControl
