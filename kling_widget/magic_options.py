@@ -153,7 +153,6 @@ def _options(name: str, description: str) -> Options:
     add("--negative", metavar="TEXT", help="what to avoid")
     add("--duration", metavar="SECONDS", help="5 or 10")
     add("--cfg", metavar="SCALE", help="how closely to follow the prompt, 0 to 1")
-    add("--as", dest="name", metavar="NAME", help="the variable that holds the result")
     add("--simulate", action="store_true", help="use the built-in simulator, free of charge")
     add("--workspace", metavar=FOLDER, help="where videos and the ledger go; ./kling_videos unless set")
     add("--budget", metavar="USD", help="what all clips of the workspace may cost together")
@@ -170,6 +169,7 @@ def _line_options() -> Options:
 def _cell_options() -> Options:
     options = _options("%%kling", _CELL)
     add = options.add_argument
+    add("--as", dest="name", metavar="NAME", help="the variable that holds the video")
     add("--take", metavar="TAKE", help="2, 3 …: another video of the same request; new: always another")
     add("--no-wait", action="store_true", help="return at once, with the Generation instead of the Video")
     add("--send-anyway", action="store_true", help="send also what the model will probably not take")

@@ -67,14 +67,21 @@ class Magics:
     def open_widget(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
         with _in_one_sentence():
             given = self._read(LINE, line, local_ns)
-            return None if given is None else self._bound(given, _widget(given))
+            return None if given is None else _widget(given)
 
     @needs_local_scope
     @no_var_expand
     def make_video(self, line: str, cell: str, local_ns: Mapping[str, Any] | None = None) -> Any:
         with _in_one_sentence():
             given = self._read(CELL, line, local_ns)
-            return None if given is None else self._bound(given, _made(given, cell.strip()))
+            if given is None:
+                return None
+            _check_name(given.name)  # before anything is sent: what was paid for must not fail to get its name
+            result = _made(given, cell.strip())
+            if given.name is None:
+                return result
+            self.shell.push({given.name: result})
+            return None  # as an assignment: what gets a name is not the cell's value
 
     open_widget.__doc__ = LINE.format_help()
     make_video.__doc__ = CELL.format_help()
@@ -85,15 +92,7 @@ class Magics:
         if given.help:
             print(options.format_help())
             return None
-        _check_name(given.name)  # before anything is sent: what was paid for must not fail to get its name
         return given
-
-    def _bound(self, given: Namespace, result: Any) -> Any:
-        """As an assignment: what gets a name is no longer the cell's value."""
-        if given.name is None:
-            return result
-        self.shell.push({given.name: result})
-        return None
 
     @context_matcher()
     def complete(self, context: Any) -> dict[str, Any]:

@@ -76,6 +76,7 @@ def show(generation: Generation) -> None:
     """Show progress, then the video, where the running cell's output goes. Returns at once."""
     surface = _surface(generation)
     if surface is not None:
+        surface.update(generation)  # what is ready already is shown before the next prompt is
         generation.on_change(surface.update)
         background.go(_tick(generation, surface))
 
