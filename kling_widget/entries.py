@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .money import dollars
+from .money import charge
 from .progress import WORDS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "expected": expected,
         "active": generation.active,
         "simulated": generation.simulated,
-        "cost": None if row.usd is None or row.provider == "simulator" else dollars(row.usd),
+        "cost": charge(row.usd, row.provider) or None,
         **_problem_of(generation),
         "video": _video_of(generation),
     }

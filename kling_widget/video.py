@@ -172,7 +172,7 @@ class Video:
 
     @property
     def caption(self) -> str:
-        """Prompt and settings in one line: ``slow dolly in · 5 s · CFG 0.5 · take 2 · 1920 × 1080``."""
+        """Prompt and settings in one line: ``slow dolly in · 5 s · CFG 0.5 · take 2 · 1920 × 1080 · $0.66``."""
         return " · ".join(part for part in (video_page.prompt(self), video_page.settings(self)) if part)
 
     def html(self, host: str | None = None) -> str:

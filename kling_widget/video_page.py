@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from . import media
 from .errors import DownloadError
+from .money import charge
 from .notebook_files import notebook_relative
 from .picture_codec import small_picture
 from .picture_files import human_size
@@ -55,17 +56,18 @@ def prompt(video: Video) -> str:
 
 
 def settings(video: Video) -> str:
-    """``5 s · CFG 0.5 · take 2 · 1920 × 1080 · simulated``, as far as it is known; not escaped."""
+    """``5 s · CFG 0.5 · take 2 · 1920 × 1080 · $0.66 · simulated``, as far as it is known; not escaped."""
     given = video.metadata
     size, seconds = "", given.get("duration")
     with contextlib.suppress(DownloadError):  # then what was asked for is all that is known
         size, seconds = f"{video.width} × {video.height}", seconds or round(video.duration, 1)
-    scale, take = given.get("cfg_scale"), given.get("take")
+    scale, take, usd = given.get("cfg_scale"), given.get("take"), given.get("usd")
     parts = [
         f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
         f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
         f"take {take}" if isinstance(take, int) and take > 1 else "",
         size,
+        charge(usd, str(given.get("provider"))) if isinstance(usd, (int, float)) else "",
         "simulated" if given.get("simulated") else "",
     ]
     return " · ".join(part for part in parts if part)

@@ -19,7 +19,9 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
+from kling_widget.money import dollars
 from kling_widget.simulator import Fault, SimulatorServer, SimulatorSettings
+from kling_widget.simulator.settings import PRICE_USD
 
 from .conftest import FAST, KEY, Serve, submissions
 from .simulator_fixtures import picture
@@ -80,7 +82,7 @@ def kernel(folder: Path, environment: dict[str, str]) -> Iterator[Kernel]:
     client = NotebookClient(new_notebook(), timeout=LIMIT, resources={"metadata": {"path": str(folder)}})
     with client.setup_kernel(env=environment):
         kernel = Kernel(client)
-        kernel.run("%load_ext kling_widget")
+        kernel.run("from PIL import Image\nimg = Image.new('RGB', (400, 300), (200, 30, 30))\n%load_ext kling_widget")
         yield kernel
 
 
@@ -107,6 +109,7 @@ def test_a_cell_makes_a_video_shows_it_and_binds_it(kernel: Kernel, server: Simu
     outputs = kernel.run(cell)
     assert ["<video" in page for page in pages(outputs)] == [True]
     assert "The cat yawns and looks away" in pages(outputs)[0]
+    assert f"<small>10 s · CFG 0.4 · 160 × 90 · {dollars(PRICE_USD[10])} · simulated</small>" in pages(outputs)[0]
     assert len(outputs) == 1, "as an assignment, it has no value beside what it shows"
     assert kernel.value("type(clip).__name__, clip.path.exists(), clip.duration") == "('Video', True, 10.0)"
     asked = {
@@ -124,11 +127,7 @@ def test_a_cell_makes_a_video_shows_it_and_binds_it(kernel: Kernel, server: Simu
 
 
 def test_variables_are_the_pictures_they_hold(kernel: Kernel, server: SimulatorServer) -> None:
-    kernel.run(
-        "import numpy\nfrom PIL import Image\n"
-        "img = Image.new('RGB', (400, 300), (200, 30, 30))\n"
-        "frames = {'the last': numpy.full((300, 400, 3), (30, 30, 200), dtype='uint8')}"
-    )
+    kernel.run("import numpy\nframes = {'the last': numpy.full((300, 400, 3), (30, 30, 200), dtype='uint8')}")
     outputs = kernel.run("%%kling {img} --last-frame {frames['the last']} --workspace elsewhere\nRed turns blue")
     assert "Video('elsewhere" in outputs[-1]["data"]["text/plain"], "without --as it is the cell's value"
     assert kernel.value("_.width > _.height") == "True"
@@ -243,7 +242,7 @@ def test_in_a_terminal_a_bar_moves_and_the_path_is_printed(terminal: Terminal, s
     before = len(submissions(server))
     shown = terminal.run(*cell)
     assert re.search(r"\[·+\] Sending · 0:00", shown)
-    assert re.search(r"\[█+\] Ready · \d:\d\d · simulated · \S+the-cat-stretches\S+\.mp4", shown)
+    assert re.search(r"\[█+\] Ready · \d:\d\d · \$\d\.\d\d · simulated · \S+the-cat-stretches\S+\.mp4", shown)
     assert "Out[" not in shown
     assert "True" in terminal.run("clip.path.exists()")
     again = terminal.run(*cell)

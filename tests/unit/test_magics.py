@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -185,15 +186,23 @@ def test_who_gives_a_key_is_told_where_it_goes() -> None:
 # In a shell
 
 
+@contextmanager
+def new_shell() -> Iterator[InteractiveShell]:
+    """IPython as in a terminal; afterwards `__main__` is again what it was."""
+    shell = InteractiveShell()
+    yield shell
+    shell.history_manager.end_session()
+    shell.restore_sys_module_state()
+
+
 @pytest.fixture(scope="module")
 def ipython(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
-    """IPython with the extension, as in a terminal."""
+    """IPython with the extension."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IPYTHONDIR", str(tmp_path_factory.mktemp("ipython")))
-        shell = InteractiveShell()
-        shell.run_cell("%load_ext kling_widget")
-        yield shell
-        shell.history_manager.end_session()
+        with new_shell() as shell:
+            shell.run_cell("%load_ext kling_widget")
+            yield shell
 
 
 @pytest.fixture
@@ -285,21 +294,21 @@ def test_other_magics_without_a_body_stay_as_they_are(shell: Any) -> None:
         assert magics._give_a_body([cell]) == [cell]
 
 
+@pytest.mark.usefixtures("ipython")  # whose folder it shares
 def test_unloading_leaves_nothing_behind() -> None:
-    bare, loaded = InteractiveShell(), InteractiveShell()
+    with new_shell() as shell:
 
-    def facts(shell: InteractiveShell) -> Any:
-        names = {kind: sorted(found) for kind, found in shell.magics_manager.magics.items()}
-        return names, len(shell.Completer.custom_matchers), len(shell.input_transformers_cleanup)
+        def facts() -> Any:
+            names = {kind: sorted(found) for kind, found in shell.magics_manager.magics.items()}
+            return names, len(shell.Completer.custom_matchers), len(shell.input_transformers_cleanup)
 
-    loaded.run_cell("%load_ext kling_widget")
-    assert facts(loaded) != facts(bare)
-    loaded.run_cell("%unload_ext kling_widget")
-    assert facts(loaded) == facts(bare)
-    loaded.run_cell("%load_ext kling_widget\n%reload_ext kling_widget")
-    assert loaded.find_cell_magic("kling") is not None
-    for shell in (bare, loaded):
-        shell.history_manager.end_session()
+        bare = facts()
+        shell.run_cell("%load_ext kling_widget")
+        assert facts() != bare
+        shell.run_cell("%unload_ext kling_widget")
+        assert facts() == bare
+        shell.run_cell("%load_ext kling_widget\n%reload_ext kling_widget")
+        assert shell.find_cell_magic("kling") is not None
 
 
 def test_loading_the_extension_imports_nothing_heavy() -> None:

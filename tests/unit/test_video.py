@@ -98,6 +98,9 @@ def test_the_caption_says_what_it_was_made_from(clip):
     assert Video(clip, metadata=METADATA).caption == "slow dolly in · 5 s · CFG 0.5 · take 2 · 640 × 360 · simulated"
     assert Video(clip, metadata={"prompt": "x", "cfg_scale": 0}).caption == "x · 2 s · CFG 0 · 640 × 360"
     assert Video(clip).caption == "2 s · 640 × 360"
+    paid = {"usd": 0.66, "provider": "https://api.example"}
+    assert Video(clip, metadata=paid).caption == "2 s · 640 × 360 · $0.66"
+    assert Video(clip, metadata={"usd": 0.0, "provider": "simulator"}).caption == "2 s · 640 × 360"
 
 
 def test_in_jupyter_the_player_loads_the_file_beside_the_notebook(clip):
