@@ -11,9 +11,9 @@ from typing import Any
 from .magic_options import CELL, CHOICES, FOLDER, LINE, PICTURE, Options
 from .magic_words import Word, split
 
-PICTURE_FILES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
-    *(".heic", ".heif", ".avif", ".mp4"),
+PICTURE_FILES = (  # what picture_files.py reads; a video is no picture
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".bmp"),
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".j2k"),
 )
 
 _NO_PICTURES = (

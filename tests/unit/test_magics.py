@@ -330,7 +330,16 @@ def test_loading_the_extension_imports_nothing_heavy() -> None:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my pictures").mkdir()
-    for name in ("cat.JPG", "my cat.png", "notes.txt", ".hidden.png", 'say "hi".png', "b{1}.png", "my pictures/a.png"):
+    for name in (
+        "cat.JPG",
+        "my cat.png",
+        "notes.txt",
+        "clip.mp4",
+        ".hidden.png",
+        'say "hi".png',
+        "b{1}.png",
+        "my pictures/a.png",
+    ):
         (tmp_path / name).touch()
     return tmp_path
 
