@@ -90,7 +90,7 @@ def test_balance_without_an_answer_is_an_error_and_without_the_figure_none(studi
 
 
 @pytest.mark.parametrize(
-    "told", [{"usd"}, {"credits"}, {"usd", "credits"}, set()], ids=lambda told: "+".join(told) or "log"
+    "told", [{"usd"}, {"credits"}, {"usd", "credits"}, set()], ids=lambda told: "+".join(sorted(told)) or "log"
 )
 def test_the_charge_is_kept_with_the_video_wherever_it_is_told(serve, tmp_path, cat, told):
     server = serve(cost_in=frozenset(told))
