@@ -129,7 +129,7 @@ class CellOutput:
 
     def _bundle(self) -> dict[str, str]:
         shown = [each for each in self._generations if each.video is not None or not self._videos_only]
-        return {"text/html": "\n".join(map(_html, shown)), "text/plain": "\n".join(map(_plain, shown))}
+        return {"text/html": "\n".join(map(_html, shown)), "text/plain": "\n".join(map(_saved, shown))}
 
 
 class _TerminalLine:
@@ -148,6 +148,12 @@ def _plain(generation: Generation) -> str:
     if generation.video is not None:
         return f"{line(generation)} · {generation.video.path}"
     return problem(generation) or line(generation)
+
+
+def _saved(generation: Generation) -> str:
+    """What stays in the notebook: of a video nothing that another run, or another machine, would say otherwise."""
+    video = generation.video
+    return _plain(generation) if video is None else f"{video!r} · {video.caption}"
 
 
 def _html(generation: Generation) -> str:
