@@ -106,12 +106,16 @@ def _read(source: Path) -> Any:
             hint='pip install "kling-widget[export]" installs it.',
         ) from error
     try:
-        return nbformat.read(source, as_version=4)
+        notebook = nbformat.reads(source.read_text(encoding="utf-8"), as_version=4)
+        nbformat.validate(notebook, relax_add_props=True)
     except OSError as error:
         reason = (error.strerror or "unreadable").lower()
         raise ExportError(f"The notebook {source} cannot be read: {reason}.", hint="Save it first.") from error
-    except (ValueError, nbformat.ValidationError) as error:
-        raise ExportError(f"{source} is not a Jupyter notebook, or is damaged.") from error
+    except (ValueError, AttributeError, LookupError, TypeError, nbformat.ValidationError) as error:
+        raise ExportError(  # nbformat takes the shape of what it reads for granted
+            f"{source} is not a Jupyter notebook, or is damaged.", hint="Open it in Jupyter and save it again."
+        ) from error
+    return notebook
 
 
 def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:

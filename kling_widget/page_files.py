@@ -84,12 +84,13 @@ class PageFiles:
             raise elsewhere
         try:
             path = (self._base / name).resolve()
+            there = path.is_file()
         except (OSError, RuntimeError) as error:  # a name too long, links in a circle
             raise elsewhere from error
         inside = [path.relative_to(folder) for folder in self._folders if path.is_relative_to(folder)]
         if not any(shown.parts and not any(part.startswith(".") for part in shown.parts) for shown in inside):
             raise elsewhere  # hidden files neither, as Jupyter Server has it
-        if not path.is_file():
+        if not there:
             raise NotTakenError(f"The file {path.name} was not there when this page was made.")
         return path
 

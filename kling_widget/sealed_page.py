@@ -56,7 +56,7 @@ def take_in(soup: BeautifulSoup, files: PageFiles, *, web: bool) -> list[str]:
             tried = [_replace(source, "src", files, web) for source in sources]
             missing = tried[0] if all(tried) else None
         if missing is not None:
-            left_out.append(missing.why)
+            left_out.append(f"{missing.why} {missing.link}".strip())
             _tell_instead(soup, tag, missing)
     return left_out
 
@@ -76,8 +76,10 @@ def seal(soup: BeautifulSoup) -> None:
         if isinstance(text, PreformattedString) and not isinstance(text, Doctype):
             text.extract()  # comments and the like, whose ends browsers may see elsewhere
     for tag in soup.find_all(True):
-        for name in [name for name in tag.attrs if name.lower().startswith("on") or name.lower() == "srcset"]:
+        for name in [name for name in tag.attrs if name.startswith("on") or name == "srcset"]:
             del tag[name]
+        if _scheme(str(tag.get("href") or "")) in ("javascript", "vbscript"):
+            del tag["href"]
     policy = soup.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": POLICY})
     if soup.head is not None:
         soup.head.insert(0, policy)
@@ -102,7 +104,7 @@ def _tell_instead(soup: BeautifulSoup, tag: Tag, missing: _Missing) -> None:
     words = str(tag.get("alt") or "") if tag.name == "img" else ""
     if tag.name != "img" and tag.find("img") is None and tag.get("poster"):
         tag.insert_before(soup.new_tag("img", attrs={"src": str(tag["poster"]), "alt": ""}))
-    tag.insert_after(_note(soup, f"{words} {missing.why}".strip(), missing.link))
+    tag.insert_after(_note(soup, f"{words}. {missing.why}" if words else missing.why, missing.link))
     for source in tag.select("source"):
         source.decompose()
     tag.unwrap()
@@ -120,7 +122,11 @@ def _note(soup: BeautifulSoup, text: str, link: str = "") -> Tag:
 
 
 def _is_web(address: str) -> bool:
+    return _scheme(address) in ("http", "https")
+
+
+def _scheme(address: str) -> str:
     try:
-        return urlsplit(address).scheme in ("http", "https")
+        return urlsplit(address.strip()).scheme
     except ValueError:
-        return False
+        return ""
