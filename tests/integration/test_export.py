@@ -176,6 +176,7 @@ def test_what_needs_a_script_or_another_page_is_told_or_kept_if_wanted(folder, o
     page, _ = exported(notebook, scripts=True)
     assert page.select("script, iframe")
     assert not page.select("meta[http-equiv]")
+    assert not page.select("script[src]"), "nothing of nbconvert's from elsewhere"
 
 
 def test_nothing_that_runs_fetches_or_leads_away_is_left(folder):
