@@ -120,7 +120,11 @@ def _read(source: Path) -> Any:
 
 def _target(source: Path, output: str | os.PathLike[str] | None) -> Path:
     target = source.with_suffix(".html") if output is None else Path(output).expanduser()
-    return target / f"{source.stem}.html" if target.is_dir() else target
+    if target.is_dir():
+        target /= f"{source.stem}.html"
+    if target.resolve() == source.resolve():
+        raise ExportError(f"The page would replace the notebook {source}.", hint="Give it another name.")
+    return target
 
 
 def _write(target: Path, data: bytes) -> None:

@@ -56,7 +56,7 @@ def take_in(soup: BeautifulSoup, files: PageFiles, *, web: bool) -> list[str]:
             tried = [_replace(source, "src", files, web) for source in sources]
             missing = tried[0] if all(tried) else None
         if missing is not None:
-            left_out.append(f"{missing.why} {missing.link}".strip())
+            left_out.append(f"{missing.why} {missing.link}." if missing.link else missing.why)
             _tell_instead(soup, tag, missing)
     return left_out
 

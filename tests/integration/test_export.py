@@ -236,6 +236,10 @@ def test_what_cannot_be_exported_is_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(kw.ExportError, match=r"n\.ipynb cannot be made into a page: missing attachment: missing\.png"):
         kw.export_html(notebook)
     notebook = written(tmp_path / "n.ipynb", "words")
+    (tmp_path / "link.html").symlink_to(notebook)
+    for itself in (notebook, tmp_path / "link.html"):
+        with pytest.raises(kw.ExportError, match="would replace the notebook"):
+            kw.export_html(notebook, itself)
     with pytest.raises(kw.ExportError, match=r"page\.html cannot be written: (file exists|not a directory)\."):
         kw.export_html(notebook, notebook / "page.html")
     monkeypatch.setitem(sys.modules, "nbconvert", None)
