@@ -142,9 +142,9 @@ class CellOutput:
         So a charge that the vendor tells of only minutes later is in the caption when the clip is shown the next time.
         """
         if generation.video is None:
-            return _html(generation), _plain(generation)
+            return _html(generation), _saved(generation)
         if generation.key not in self._players:
-            self._players[generation.key] = _html(generation), _plain(generation)
+            self._players[generation.key] = _html(generation), _saved(generation)
         return self._players[generation.key]
 
 
@@ -164,6 +164,12 @@ def _plain(generation: Generation) -> str:
     if generation.video is not None:
         return f"{line(generation)} · {generation.video.path}"
     return problem(generation) or line(generation)
+
+
+def _saved(generation: Generation) -> str:
+    """What stays in the notebook: of a video nothing that another run, or another machine, would say otherwise."""
+    video = generation.video
+    return _plain(generation) if video is None else f"{video!r} · {video.caption}"
 
 
 def _html(generation: Generation) -> str:

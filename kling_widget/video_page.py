@@ -97,14 +97,23 @@ def _source(video: Video, host: str) -> tuple[str, str]:
     where = f"<code>{escape(shown_path(video.path))}</code>"
     try:
         size = video.size
-        relative = notebook_relative(video.path) if host == "jupyter" else None
+        relative = notebook_relative(video.path) if host == "jupyter" and not video.embedded else None
         if relative is not None:
             return escape(relative), ""
         if size > video.embed_limit:
-            return "", f"Too large to be embedded in this page ({human_size(size)}). It is saved as {where}."
-        return f"data:video/mp4;base64,{_base64(video.bytes())}", ""
+            return "", (
+                f"Too large to be embedded in this page: {human_size(size)}, and the limit is "
+                f"{human_size(video.embed_limit)}. It is saved as {where}. <code>embed(limit={size})</code> on the "
+                "Video puts it in all the same, <code>save(path)</code> copies the file."
+            )
+        data = _base64(video.bytes())
+        return f"data:video/mp4;base64,{data}", f"<small>{_weight(len(data))}</small>" if video.embedded else ""
     except DownloadError:
         return "", f"The file {where} is not there any more."
+
+
+def _weight(size: int) -> str:
+    return f"embedded: adds {human_size(size)} to the notebook"
 
 
 def _base64(data: bytes) -> str:

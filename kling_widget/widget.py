@@ -33,6 +33,7 @@ from .uploads import Uploads
 STATIC = Path(__file__).parent / "static"
 REFRESH = 0.25  # seconds; at most four updates of the list a second
 LIST = 60  # generations in the list at most, the oldest that are over leave first; kw.generations() has them all
+READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 
 
 class KlingWidget(MessageHandlers, anywidget.AnyWidget):
@@ -183,9 +184,17 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         bundle = self._repr_mimebundle_()
         if bundle is None:
             return
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        data, metadata = bundle
         display(data, metadata=metadata, raw=True)
         self._outputs.append(CellOutput(videos_only=True))
+
+    def _repr_mimebundle_(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The panel, and a sentence for readers without one: GitHub, nbviewer, nbconvert, a terminal."""
+        bundle = super()._repr_mimebundle_(**settings)
+        if bundle is None:
+            return None
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": READ_ONLY, "text/html": f"<p><em>{READ_ONLY}</em></p>"}, metadata
 
     @traitlets.validate("duration")
     def _valid_duration(self, proposal: Any) -> Any:
