@@ -42,7 +42,7 @@ def generations(page: Page) -> Locator:
 
 def assert_plays(video: Locator, size: tuple[int, int]) -> None:
     """A video has data, the right size, and moves."""
-    expect(video).to_be_visible()
+    expect(video).to_be_visible(timeout=MADE)
     video.evaluate("video => { video.muted = true; return video.play(); }")
     handle = video.element_handle()
     frame = handle.owner_frame()

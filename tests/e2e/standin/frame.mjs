@@ -75,7 +75,7 @@ class Manager extends HTMLManager {
   }
 }
 
-if (rules.resolveUrl) {
+if (rules.resolveUrl === "fails") {
   Manager.prototype.resolveUrl = async () => {
     throw new TypeError("there is no urlResolver"); // as with VS Code's DocumentContext, which has none
   };

@@ -24,7 +24,7 @@ class Rules:
     mark
         What a widget's output must have in its metadata to be shown; None: nothing.
     resolve_url
-        Whether the manager has a ``resolveUrl`` (that fails).
+        Whether the manager's ``resolveUrl`` gives a relative address back as it is, or fails. Neither loads a file.
     limit
         Bytes from which a message of a widget is dropped without a word.
     sandbox
@@ -44,7 +44,7 @@ class Rules:
     state: Literal["asked", "opened"]
     buffers: Literal["Uint8Array", "DataView"]
     mark: str | None
-    resolve_url: bool
+    resolve_url: Literal["as it is", "fails"]
     limit: int = 1_000_000  # Colab: jupyter-widgets/ipywidgets#3452. None is known for VS Code: the same, to be safe
     sandbox: str = "allow-scripts"
     environment: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ COLAB = Rules(
     state="asked",
     buffers="Uint8Array",
     mark="colab",  # colabtools, google/colab/output/_widgets.py: `_widget_display_hook`
-    resolve_url=False,
+    resolve_url="as it is",  # base-manager, src/manager-base.ts: the default, which Colab's manager keeps
     first="import google.colab",  # Colab's kernel class is of that package, so it is loaded before any cell
 )
 
@@ -73,7 +73,7 @@ VSCODE = Rules(
     state="opened",
     buffers="DataView",
     mark=None,
-    resolve_url=True,  # vscode-jupyter-ipywidgets, src/documentContext.ts: `urlResolver` is never set
+    resolve_url="fails",  # vscode-jupyter-ipywidgets, src/documentContext.ts: `urlResolver` is never set
     environment={"VSCODE_PID": "1"},
     first="__vsc_ipynb_file__ = '/home/somebody/notebook.ipynb'",
 )
