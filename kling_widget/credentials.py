@@ -19,7 +19,9 @@ HOW_TO_GIVE_A_KEY = (
     "(`keyring set kling_widget AIMLAPI_KEY`). Or pass simulate=True to use the built-in simulator, free of charge."
 )
 
-COLAB_QUIET = 10.0  # seconds; ours: as long as a question to a page that doesn't answer takes (google/colab/userdata.py)
+COLAB_QUIET = (
+    10.0  # seconds; ours: as long as a question to a page that doesn't answer takes (google/colab/userdata.py)
+)
 _ask_colab_from = 0.0  # on the monotonic clock
 
 
@@ -140,8 +142,8 @@ def _from_colab() -> tuple[ApiKey | None, str]:
                 return ApiKey.unchecked(str(value)), ""
     if time.monotonic() < _ask_colab_from:
         note = (
-            "Colab did not answer when it was asked for its secrets. If it asks for access, grant it, then run the cell "
-            "again."
+            "Colab did not answer when it was asked for its secrets. "
+            "If it asks for access, grant it, then run the cell again."
         )
     return None, note
 

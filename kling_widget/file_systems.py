@@ -8,8 +8,10 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mounts")  # Linux; elsewhere nothing is known
 
-# `fuse.drive` is Google Drive in Colab (google/colab/drive.py), `fuseblk` a local disk. The others are of other machines.
-_SHARED = re.compile(r"fuse$|fuse\.|nfs|cifs$|smb|9p$|drvfs$|afs$|ceph$|lustre$|gpfs$|glusterfs$|davfs$|virtiofs$|vboxsf$")
+# `fuse.drive` is Google Drive in Colab (google/colab/drive.py); `fuseblk`, not among them, is a local disk.
+_SHARED = re.compile(
+    r"fuse$|fuse\.|nfs|cifs$|smb|9p$|drvfs$|afs$|ceph$|lustre$|gpfs$|glusterfs$|davfs$|virtiofs$|vboxsf$"
+)
 
 
 def is_shared(path: Path) -> bool:

@@ -36,7 +36,8 @@ class Probe(anywidget.AnyWidget):
         const initial = model.get("initial")?.byteLength ?? "none";
         const resolved = await model.widget_manager.resolveUrl("files/a.mp4").catch(({ name }) => name);
         el.textContent = `initial: ${initial}, ${resolved}`;
-        model.on("msg:custom", (_, [buffer]) => (el.textContent = `${buffer.constructor.name} of ${buffer.byteLength}`));
+        const tell = (buffer) => (el.textContent = `${buffer.constructor.name} of ${buffer.byteLength}`);
+        model.on("msg:custom", (_, [buffer]) => tell(buffer));
         el.append(Object.assign(new Image(), { src: "files/a.mp4" }));
         for (const size of [999_000, 1_000_000, 5]) model.send({}, undefined, [new ArrayBuffer(size)]);
     }

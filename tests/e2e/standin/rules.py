@@ -17,8 +17,8 @@ class Rules:
     frames
         ``cell``: each cell has an output frame with a manager of its own; ``notebook``: all cells share one.
     state
-        How a frame learns of a model. ``asked``: from the page around it, when it shows it, without buffers; ``opened``:
-        from the kernel's ``comm_open``, with buffers.
+        How a frame learns of a model. ``asked``: from the page around it, when it shows it, without buffers;
+        ``opened``: from the kernel's ``comm_open``, with buffers.
     buffers
         What buffers arrive as.
     mark

@@ -1,4 +1,4 @@
-"""A widget of a third party is shown only with the address of a manager in its output's metadata, as a hook puts there."""
+"""What shows a widget of a third party: the address of a manager in its output's metadata, put there by a hook."""
 
 from IPython import get_ipython
 
