@@ -227,6 +227,24 @@ def test_the_largest_video_that_is_embedded_plays_and_a_larger_one_is_said_in_wo
     expect(output.locator("video")).to_have_count(0)
 
 
+THEMES = {
+    # googlecolab/colabtools#1214: `html[theme=dark]`
+    "colab": "theme => document.documentElement.setAttribute('theme', theme)",
+    # code.visualstudio.com/api/extension-guides/webview, "Theming Webview content": classes of the body
+    "vscode": "theme => document.body.setAttribute('class', `vscode-${theme}`)",
+}
+
+
+def test_the_theme_is_the_host_s_and_not_the_browser_s(host: StandIn, tmp_path: Path) -> None:
+    output = open_widget(host, tmp_path)
+    prompt = output.get_by_role("textbox", name="Prompt", exact=True)
+    frame = host.frame_of(output)
+    for browser, theme, background in (("light", "dark", "rgb(15, 17, 21)"), ("dark", "light", "rgb(255, 255, 255)")):
+        host.page.emulate_media(color_scheme=browser)
+        frame.evaluate(THEMES[host.bridge.rules.name], theme)
+        expect(prompt).to_have_css("background-color", background)
+
+
 @pytest.mark.parametrize(
     ("host", "seen", "handed"),
     [
