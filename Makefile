@@ -59,9 +59,9 @@ soak: $(STAMPS)/dev
 	@$(PY) -m tests.torture.soak
 
 clean:
-	rm -rf .venv .venv-ipykernel-* js/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-ipykernel-* js/node_modules tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/kernels browser
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels browser
 
 browser: $(STAMPS)/dev
 	@$(PY) -m scripts.browser
@@ -82,6 +82,10 @@ $(STAMPS)/dev: $(STAMPS)/package pyproject.toml
 
 $(STAMPS)/node_modules: $(STAMPS)/venv js/package.json js/package-lock.json
 	@$(PHASE) "Front-end packages" $(NODE) npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/standin: $(STAMPS)/venv tests/e2e/standin/package.json tests/e2e/standin/package-lock.json
+	@$(PHASE) "Widget manager of the stand-in" $(NODE) npm ci --prefix ../tests/e2e/standin --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py

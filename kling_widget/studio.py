@@ -122,6 +122,11 @@ class Studio:
         """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""
         _ = self.client
 
+    def offer_key(self, api_key: ApiKey) -> None:
+        """Use this key if none was given. What Colab is asked for on the main thread is not to be asked on the loop."""
+        if self._api_key is None and "client" not in self.__dict__:
+            self._api_key = api_key
+
     def use_key(self, api_key: ApiKey) -> None:
         """Use this key from now on."""
         if self._api_key is None or self._api_key.reveal() != api_key.reveal():

@@ -17,7 +17,7 @@ import traitlets
 
 from . import background
 from .arrivals import NEWEST
-from .credentials import ApiKey, find_key, hidden
+from .credentials import ApiKey, hidden, look_for_key
 from .entries import entry_of, frame_of, problem_of
 from .errors import AuthenticationError, ImageError, KlingError
 from .generation import Generation
@@ -118,10 +118,15 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._in_output: set[str] = set()
         self._stop_arrivals: Callable[[], None] = lambda: None
         self._closed = False
-        on_simulator = find_key(api_key) is None if simulate is None else simulate
+        key, note = (None, "") if simulate else look_for_key(api_key)
+        on_simulator = key is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
+        if key is not None:
+            self._studio.offer_key(key)
         super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
         self._use_studio(self._studio)
+        if note:
+            self.problems = [{"field": "key", "text": note, "anyway": False}]
         for slot, source in zip(SLOTS, (image, tail_image), strict=True):
             if source is not None:
                 self._fill(slot, SourceImage.load(source))

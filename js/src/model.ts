@@ -126,15 +126,18 @@ export interface FromKernel {
 
 export type Message = { [K in keyof FromKernel]: { type: K } & FromKernel[K] }[keyof FromKernel];
 
+/** A buffer as hosts hand it over: DataView in Jupyter and VS Code, Uint8Array in Colab, an ArrayBuffer in others. */
+export type Bytes = ArrayBufferView<ArrayBuffer> | ArrayBuffer;
+
 /** The part of anywidget's model that we use, typed with our traits. */
 export interface Model {
   get<K extends keyof Traits>(name: K): Traits[K];
   set<K extends keyof Traits>(name: K, value: Traits[K]): void;
   save_changes(): void;
   send(content: object, callbacks?: undefined, buffers?: ArrayBuffer[]): void;
-  on(event: "msg:custom", callback: (message: Message, buffers: DataView[]) => void): void;
+  on(event: "msg:custom", callback: (message: Message, buffers: Bytes[]) => void): void;
   on(event: `change:${keyof Traits}`, callback: () => void): void;
-  off(event: "msg:custom", callback: (message: Message, buffers: DataView[]) => void): void;
+  off(event: "msg:custom", callback: (message: Message, buffers: Bytes[]) => void): void;
   off(event: `change:${keyof Traits}`, callback: () => void): void;
   /** ipywidgets' manager; only hosts that serve the notebook's files have `resolveUrl`. */
   widget_manager?: { resolveUrl?: (url: string) => Promise<string> };

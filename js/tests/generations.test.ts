@@ -177,6 +177,32 @@ test.each([
   expect(new Uint8Array(await blob.arrayBuffer())).toEqual(bytes);
 });
 
+/** These bytes as a view in the middle of a larger buffer, as in the frame of a websocket. */
+function amid<View>(kind: new (buffer: ArrayBuffer, offset: number, length: number) => View) {
+  return (buffer: ArrayBuffer) => {
+    const frame = new Uint8Array(buffer.byteLength + 5).fill(255);
+    frame.set(new Uint8Array(buffer), 3);
+    return new kind(frame.buffer, 3, buffer.byteLength);
+  };
+}
+
+test.each([
+  ["Jupyter and VS Code: a DataView", amid(DataView<ArrayBuffer>)],
+  ["Colab: a Uint8Array", amid(Uint8Array<ArrayBuffer>)],
+  ["others: an ArrayBuffer", (buffer: ArrayBuffer) => buffer],
+])("%s holds the video's bytes", async (_, handedOver) => {
+  const bytes = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const made = vi.spyOn(URL, "createObjectURL");
+  model.kernel = serving(bytes);
+  model.handedOver = handedOver;
+  const { press, item } = shown(ready());
+  press("Play");
+  await pass(100);
+  await until(() => item().querySelector("video"));
+  const blob = made.mock.calls.at(-1)![0] as Blob;
+  expect(new Uint8Array(await blob.arrayBuffer())).toEqual(bytes);
+});
+
 test("a served video that does not load is fetched by its bytes; if that fails too, a sentence says where it is", async () => {
   model.widget_manager = { resolveUrl: async (url) => `http://localhost:3000/files/${url}` };
   const { press, item } = shown(ready());
