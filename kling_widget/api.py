@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from . import marimo_cell
 from . import progress as shown
 from .credentials import ApiKey, hidden
 from .generation import Generation
 from .money import Spending
+from .notebook_files import in_marimo_cell
 from .studio import Take
 from .studios import studio_for
 from .video import Video
@@ -110,7 +112,10 @@ def generate(
         See :mod:`kling_widget.errors`.
     """
     api_key = hidden(api_key)
-    return submit(image, prompt, api_key=api_key, **arguments).wait(timeout)
+    generation = submit(image, prompt, api_key=api_key, **arguments)
+    if arguments.get("progress", True) and in_marimo_cell():
+        return marimo_cell.wait(generation, timeout)
+    return generation.wait(timeout)
 
 
 def resume(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from html import escape
+import re
+from html import escape, unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import media
 from .errors import DownloadError
-from .notebook_files import notebook_relative
+from .notebook_files import in_marimo_cell, notebook_relative
 from .picture_codec import small_picture
 from .picture_files import human_size
 
@@ -98,11 +99,26 @@ def _source(video: Video, host: str) -> tuple[str, str]:
         relative = notebook_relative(video.path) if host == "jupyter" else None
         if relative is not None:
             return escape(relative), ""
+        if host == "marimo" and (address := _marimo_s_address(video)):
+            return escape(address), ""
         if size > video.embed_limit:
             return "", f"Too large to be embedded in this page ({human_size(size)}). It is saved as {where}."
         return f"data:video/mp4;base64,{_base64(video.bytes())}", ""
     except DownloadError:
         return "", f"The file {where} is not there any more."
+
+
+def _marimo_s_address(video: Video) -> str | None:
+    """Where marimo serves the bytes that its own player is given; a page of more than 8 MB it does not show.
+
+    None outside a cell.
+    """
+    if not in_marimo_cell():
+        return None
+    import marimo
+
+    found = re.search(r"""src=["']([^"']+)""", marimo.video(video.bytes()).text)
+    return unescape(found.group(1)) if found else None
 
 
 def _base64(data: bytes) -> str:

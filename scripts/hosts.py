@@ -24,7 +24,7 @@ HOSTS = {
 
 
 def jupyter_variables(host: str) -> dict[str, str]:
-    """Environment variables by which a Jupyter server of a host finds what the environment behind it has, ours included.
+    """Environment variables by which a Jupyter server of a host finds what the environment behind it has.
 
     Its own comes first: Voilà would take a page of nbconvert's for its own of the same name.
     """

@@ -18,7 +18,9 @@ Start = Callable[[Path, Mapping[str, str]], RunningServer]
 """Starts a server: its home, an empty folder, and environment variables for it and its kernels."""
 
 NOISE = {
-    r"ERR_NAME_NOT_RESOLVED \(https://cdn\.jsdelivr\.net/npm/@fortawesome/": "Voilà's icons, on a machine without a network",
+    "widget model not found": "JupyterLab 4.2, of any widget in a notebook opened without a kernel",
+    r"ERR_NAME_NOT_RESOLVED \(https://cdn\.jsdelivr\.net/npm/@fortawesome/": "Voilà's icons, where there is no network",
+    r"(?s)reading 'schema'.*/static/notebook/notebook_core": "Notebook 7.6.5, with any notebook: of its own shortcuts",
 }
 """Pattern of an error → why it is the host's own and harmless."""
 
@@ -53,6 +55,9 @@ def marimo(mode: str, notebook: str) -> Start:
         root, token = root_of(home), secrets.token_hex(24)
         (root / "notebook.py").write_text(notebook, encoding="utf-8")
         (home / "token").write_text(token, encoding="utf-8")
+        (home / "config" / "marimo").mkdir(parents=True)
+        settings = "[runtime]\nauto_instantiate = true\n"  # a notebook that is opened runs
+        (home / "config" / "marimo" / "marimo.toml").write_text(settings, encoding="utf-8")
         own = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
         command = [
             *(str(python("marimo")), "-m", "marimo", mode, "notebook.py", "--headless", "--host=127.0.0.1"),

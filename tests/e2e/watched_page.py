@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ class WatchedPage:
     Parameters
     ----------
     noise
-        Patterns of errors that are the host's own and harmless.
+        Pattern of an error → why it is the host's own and harmless.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class WatchedPage:
         Errors on the console and in the page, so far, without the host's own.
     """
 
-    def __init__(self, server: RunningServer, browser: Browser, noise: Collection[str] = ()) -> None:
+    def __init__(self, server: RunningServer, browser: Browser, noise: Mapping[str, str]) -> None:
         self.server = server
         self.noise = noise
         self.problems: list[str] = []
