@@ -1,10 +1,14 @@
-# `make demo` and `make test` are all a newcomer needs. PYTHON=… chooses the Python, ARGS=… goes to pytest.
+# `make demo` and `make test` are all a newcomer needs. PYTHON=… chooses the Python, ARGS=… goes to pytest, JOBS=…
+# is how many test files run at once: most of them wait for servers, browsers and clips, not for the processor.
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
 FRONT_END := $(shell find js \( -name node_modules -o -name dist \) -prune -o -type f -print) hatch_build.py
 NODE := $(PY) -m scripts.node
 PYTEST := $(PY) -m pytest
+JOBS := 3
+# In order, for browser tests must come last in each process (tests/conftest.py).
+AT_ONCE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
@@ -20,7 +24,7 @@ demo: $(STAMPS)/package
 	@$(PY) -m scripts.demo
 
 test: setup lint types test-front-end
-	@$(PYTEST) tests/unit tests/integration tests/e2e $(ARGS)
+	@$(PYTEST) $(AT_ONCE) tests/unit tests/integration tests/e2e $(ARGS)
 
 test-unit: $(STAMPS)/dev
 	@$(PYTEST) tests/unit $(ARGS)

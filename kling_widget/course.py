@@ -48,16 +48,13 @@ class Course(Bookkeeping):
         Client and workspace.
     row
         The ledger's row.
-    fresh
-        True where the row was written just now by this process and nothing was sent yet.
     on_change
         Called on the background loop after every change.
     """
 
-    def __init__(self, studio: Studio, row: Row, *, fresh: bool, on_change: Callable[[], object]) -> None:
+    def __init__(self, studio: Studio, row: Row, *, on_change: Callable[[], object]) -> None:
         super().__init__(studio, row, on_change=on_change)
         self.note = ""
-        self._fresh = fresh
         self._posting = False
         self._just_accepted = False
         self._stop_wanted = False
@@ -97,7 +94,7 @@ class Course(Bookkeeping):
         """Go on as the one process that does."""
         await self._reread()  # now that nobody else changes it
         self._raise_if_refused()
-        if self.row.status == "submitting" and self._fresh:
+        if self.row.status == "submitting" and self.row.client_request_id in self._studio.unsent:
             await self._submit()
         elif self.row.status in ("submitting", "unknown"):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
@@ -122,8 +119,9 @@ class Course(Bookkeeping):
             try:
                 request = await background.in_thread(wire_request, self._studio.workspace, self.row)
                 await self._write_ahead()
-                self._posting, self._fresh = True, False
                 reference = self.row.client_request_id
+                self._posting = True
+                self._studio.unsent.discard(reference)
                 task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
             except SubmissionUnknownError:
                 await self._settle(status="unknown")

@@ -115,13 +115,13 @@ def _from_colab() -> ApiKey | None:
 
 def _from_keyring() -> ApiKey | None:
     try:
-        keyring = importlib.import_module("keyring")
+        keyring, errors = importlib.import_module("keyring"), importlib.import_module("keyring.errors")
     except ImportError:
         return None
     for name in KEY_NAMES:
         try:
             value = keyring.get_password(KEYRING_SERVICE, name)
-        except keyring.errors.KeyringError:  # no keyring on this machine, or it stays locked
+        except errors.KeyringError:  # no keyring on this machine, or it stays locked
             return None
         if value:
             return ApiKey.unchecked(str(value))

@@ -211,9 +211,13 @@ class Ledger:
         """The row of a vendor's id."""
         return self._one((_table.c.generation_id == generation_id) & (_table.c.provider == provider))
 
-    def rows(self, *, limit: int | None = None, statuses: Iterable[str] | None = None) -> list[Row]:
+    def rows(
+        self, *, limit: int | None = None, provider: str | None = None, statuses: Iterable[str] | None = None
+    ) -> list[Row]:
         """Rows, newest first."""
         query = sa.select(*COLUMNS).order_by(_table.c.created.desc()).limit(limit)
+        if provider is not None:
+            query = query.where(_table.c.provider == provider)
         if statuses is not None:
             query = query.where(_table.c.status.in_(list(statuses)))
         with self._reading() as connection:

@@ -68,6 +68,12 @@ class Row:
     lease_owner: str | None = field(default=None, compare=False)
     lease_until: float | None = field(default=None, compare=False)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a new kernel goes on with it: under way, unknown, or made but not saved."""
+        made = self.status == "completed"
+        return self.status in (*UNDER_WAY, "unknown") or (made and self.saved is None)
+
     def with_(self, **changes: Any) -> Row:
         """A copy with some columns changed."""
         return replace(self, **changes)

@@ -15,6 +15,7 @@ import msgspec
 
 from . import background, polling
 from .account import Account
+from .arrivals import Arrivals
 from .client import BASE_URL, Client, new_client_request_id
 from .connections import SIMULATOR_URL
 from .credentials import ApiKey, hidden, require_key, simulation_forced
@@ -78,7 +79,11 @@ class Studio:
         self._lock = threading.Lock()
         self.account = Account(self, budget)
         self.leases = Leases(lambda: self.workspace.ledger)
+        self.arrivals = Arrivals(self)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
+        # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
+        # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.
+        self.unsent: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Studio({self.provider}, {str(self.workspace.path)!r})"
@@ -182,7 +187,7 @@ class Studio:
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
-        generation = self._generation(row, fresh=ours)
+        generation = self._generation(row)
         if generation.video is None:
             generation.watch()
         return generation
@@ -201,14 +206,21 @@ class Studio:
         )
         row, _ = self._admit(row, budget, new_take=True)
         self.account.balance = None
-        fresh = self._generation(row, fresh=True)
-        fresh.watch()
-        return fresh
+        generation = self._generation(row)
+        generation.watch()
+        return generation
 
     def _admit(self, row: Row, budget: float | None, *, new_take: bool) -> tuple[Row, bool]:
         """Write the row with our lease on it: nobody may look up what we are about to submit."""
         check = self.account.check(row, budget)
-        return self.workspace.ledger.admit(self.leases.stamped(row), new_take=new_take, check=check)
+        self.unsent.add(row.client_request_id)
+        ours = False
+        try:
+            held, ours = self.workspace.ledger.admit(self.leases.stamped(row), new_take=new_take, check=check)
+            return held, ours
+        finally:
+            if not ours:
+                self.unsent.discard(row.client_request_id)
 
     # Money
 
@@ -240,9 +252,20 @@ class Studio:
 
     # Finding again
 
-    def generations(self) -> list[Generation]:
-        """Everything ever submitted here, newest first."""
-        return [self._generation(row) for row in self.workspace.ledger.rows() if row.provider == self.provider]
+    def generations(self, limit: int | None = None) -> list[Generation]:
+        """Everything ever submitted here, or the latest `limit` of it, newest first."""
+        return [self._generation(row) for row in self.workspace.ledger.rows(limit=limit, provider=self.provider)]
+
+    def newest(self, limit: int) -> list[Generation]:
+        """The latest `limit`, newest first, whichever process asked for them; what is under way is watched."""
+        rows = self.workspace.ledger.rows(limit=limit, provider=self.provider) if self.has_ledger else []
+        with self._lock:
+            strangers = {row.client_request_id for row in rows} - set(self._generations)
+        generations = [self._generation(row) for row in rows]
+        for generation in generations:
+            if generation.key in strangers and generation.row.unfinished:  # one that is known may have been stopped
+                generation.watch()
+        return generations
 
     def take_up(self) -> list[Generation]:
         """Go on with everything under way, without asking and without paying; oldest first."""
@@ -279,11 +302,11 @@ class Studio:
             generation.watch()
         return generation
 
-    def _generation(self, row: Row, *, fresh: bool = False) -> Generation:
+    def _generation(self, row: Row) -> Generation:
         with self._lock:
             known = self._generations.get(row.client_request_id)
             if known is None:
-                known = self._generations[row.client_request_id] = Generation(self, row, fresh=fresh)
+                known = self._generations[row.client_request_id] = Generation(self, row)
                 if row.saved is not None and row.video_file and self.video_target(row).exists():
                     known.finish(self.video_of(row))
             return known

@@ -16,6 +16,7 @@ import anywidget
 import traitlets
 
 from . import background
+from .arrivals import NEWEST
 from .credentials import ApiKey, find_key, hidden
 from .entries import entry_of, frame_of, problem_of
 from .errors import AuthenticationError, ImageError, KlingError
@@ -31,7 +32,7 @@ from .uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
 REFRESH = 0.25  # seconds; at most four updates of the list a second
-RECENT = 6  # finished generations shown when the widget opens; kw.generations() has them all
+LIST = 60  # generations in the list at most, the oldest that are over leave first; kw.generations() has them all
 
 
 class KlingWidget(MessageHandlers, anywidget.AnyWidget):
@@ -113,6 +114,9 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
         self._refreshing = False
+        self._in_output: set[str] = set()
+        self._stop_arrivals: Callable[[], None] = lambda: None
+        self._closed = False
         on_simulator = find_key(api_key) is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
@@ -162,9 +166,11 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the front end and stop listening. Generations go on."""
+        self._closed = True
         for stop_listening in self._stop_listening.values():
             stop_listening()
         self._stop_listening.clear()
+        self._stop_arrivals()
         self._uploads.clear()
         self._outputs.clear()
         self.on_msg(self._receive, remove=True)
@@ -240,38 +246,55 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         setattr(self, slot, frame_of(picture))
 
     def _use_studio(self, studio: Studio) -> None:
+        self._stop_arrivals()
         self._studio = studio
         self.simulated = studio.simulated
         background.go(self._refresh_estimate())
 
     async def _take_up(self) -> None:
         """Show what is under way in the workspace, and go on with it; and the latest videos."""
-        if not self._studio.has_ledger:
-            return
-        recent = await background.in_thread(lambda: self._studio.generations()[:RECENT])
-        under_way = await background.in_thread(self._studio.take_up)
-        shown = {generation.key: generation for generation in [*recent, *under_way]}
-        for generation in sorted(shown.values(), key=lambda each: each.row.created):
-            self._follow(generation, in_output=generation in under_way, news=False)
+        if self._studio.has_ledger:
+            recent = await background.in_thread(self._studio.generations, NEWEST)
+            under_way = await background.in_thread(self._studio.take_up)
+            shown = {generation.key: generation for generation in [*recent, *under_way]}
+            for generation in sorted(shown.values(), key=lambda each: each.row.created):
+                self._follow(generation, in_output=generation in under_way, news=False)
+        self._stop_arrivals()
+        if not self._closed:
+            self._stop_arrivals = self._studio.arrivals.listen(self._arrived)
+
+    def _arrived(self, generation: Generation) -> None:
+        """Somebody else asked for it: it belongs in the list, and not in this cell's output."""
+        if generation.key not in self._stop_listening:
+            self._follow(generation, in_output=False, news=False)
 
     def _follow(self, generation: Generation, *, in_output: bool = True, news: bool = True) -> None:
         def changed(generation: Generation) -> None:
             self._tell_refusal(generation)
-            self._generation_changed(generation, in_output)
+            self._generation_changed(generation)
 
+        if in_output:  # also where the list had it before we knew that we asked for it
+            self._in_output.add(generation.key)
         if generation.key not in self._stop_listening:
-            self.generations = (generation, *self.generations)
             self._stop_listening[generation.key] = generation.on_change(changed)
+            self.generations = self._shortened((generation, *self.generations))
         if news:  # else the key may have been replaced since
             self._tell_refusal(generation)
-        self._generation_changed(generation, in_output)
+        self._generation_changed(generation)
+
+    def _shortened(self, generations: tuple[Generation, ...]) -> tuple[Generation, ...]:
+        over = [each for each in generations if not each.active]
+        leaving = over[len(over) - max(0, len(generations) - LIST) :]
+        for generation in leaving:
+            self._stop_listening.pop(generation.key)()
+        return tuple(each for each in generations if each not in leaving)
 
     def _tell_refusal(self, generation: Generation) -> None:
         if isinstance(generation.error, AuthenticationError):
             self._show_problem(generation.error)
 
-    def _generation_changed(self, generation: Generation, in_output: bool) -> None:
-        if generation.video is not None and in_output:
+    def _generation_changed(self, generation: Generation) -> None:
+        if generation.video is not None and generation.key in self._in_output:
             for output in self._outputs:
                 output.update(generation)
         if not self._refreshing:

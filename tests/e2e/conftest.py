@@ -21,6 +21,9 @@ Page = TypeVar("Page", bound=WatchedPage)
 StartServer = Callable[[Mapping[str, str]], RunningServer]
 
 FAILED = pytest.StashKey[bool]()
+PATIENCE = 20_000
+"""Milliseconds until what is expected of a page must hold: a limit, not a measure, for the machine may be busy."""
+
 RESULTS = Path(__file__).parent.parent.parent / "test-results"
 
 
@@ -49,11 +52,12 @@ def server(start_lab: StartServer) -> RunningServer:
 @pytest.fixture(scope="session")
 def browser() -> Generator[Browser]:
     """The distribution's Chromium, which plays H.264."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     program = find_browser()
     if program is None:
         pytest.fail(MISSING, pytrace=False)  # not a skip: what was not tried has not been shown to work
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
         yield browser

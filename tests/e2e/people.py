@@ -16,26 +16,28 @@ MADE = 60_000
 """Milliseconds a simulated 5 s clip may take on a busy machine; about 8,000 is usual."""
 
 
-def fill_in(page: Page, prompt: str = "The rocket clears the tower", picture: Path = IMAGES / "rocket.jpg") -> None:
-    """What a person does before pressing Generate."""
+def fill_in(
+    page: Page | Locator, prompt: str = "The rocket clears the tower", picture: Path = IMAGES / "rocket.jpg"
+) -> None:
+    """What a person does before pressing Generate. `page` may be the part of it with the panel meant."""
     choose(page, "First frame", picture)
     expect(page.get_by_role("button", name="Remove first frame")).to_be_visible()
     page.get_by_role("textbox", name="Prompt", exact=True).fill(prompt)
 
 
-def choose(page: Page, label: str, picture: Path) -> None:
+def choose(page: Page | Locator, label: str, picture: Path) -> None:
     """Picks a file for a slot in the browser's own dialog."""
     page.get_by_label(label, exact=True).set_input_files(picture)
 
 
-def press_generate(page: Page) -> None:
+def press_generate(page: Page | Locator) -> None:
     """Presses Generate, as soon as it takes a press again."""
     button = page.get_by_role("button", name="Generate", exact=True)
     expect(button).to_have_attribute("aria-disabled", "false")
     button.click()
 
 
-def generations(page: Page) -> Locator:
+def generations(page: Page | Locator) -> Locator:
     """The entries of the list."""
     return page.get_by_role("list", name="Generations").get_by_role("listitem")
 

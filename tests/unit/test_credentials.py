@@ -61,7 +61,7 @@ def test_the_keyring_is_read_and_a_missing_or_locked_one_is_no_error(monkeypatch
     assert require_key().reveal() == SECRET
 
     def locked(service, name):
-        raise keyring.errors.KeyringLocked("locked")
+        raise importlib.import_module("keyring.errors").KeyringLocked("locked")
 
     monkeypatch.setattr(keyring, "get_password", locked)
     assert find_key() is None
