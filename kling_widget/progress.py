@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import background, polling
-from .notebook_files import in_marimo_cell, kernel_shell, running_cell
+from .notebook_files import kernel_shell, running_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,8 +84,7 @@ def _surface(generation: Generation) -> _Surface | None:
     """A cell's output inside a notebook, a line in a terminal, None elsewhere."""
     if kernel_shell() is not None:
         return CellOutput([generation])
-    # In marimo the terminal is the server's, and nobody's cell.
-    return _TerminalLine() if sys.stderr.isatty() and not in_marimo_cell() else None
+    return _TerminalLine() if sys.stderr.isatty() else None
 
 
 async def _tick(generation: Generation, surface: _Surface) -> None:

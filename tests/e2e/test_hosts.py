@@ -197,12 +197,17 @@ def _(mo, panel):
     return
 
 @app.cell
-async def _(kw):
-    awaited = await kw.submit({PICTURE}, "awaited in Python")
-    awaited
+def _(kw):
+    generation = kw.submit({PICTURE}, "awaited in Python")
+    return (generation,)
+
+@app.cell
+async def _(generation):
+    video = await generation
+    video
     return
 """
-"""Cells that end with a widget wrapped by marimo, with its value, and with a video that was awaited."""
+"""Cells that end with a widget wrapped by marimo, with its value, with an assignment, and with an awaited video."""
 
 
 @pytest.mark.parametrize("server", [hosts.marimo("edit", MARIMO_EDIT)], indirect=True, ids=["edit"])
@@ -221,6 +226,7 @@ def test_marimo_notebook(host: WatchedPage, photo: Path) -> None:
 def test_marimo_app(host: WatchedPage) -> None:
     page = host.page
     page.goto(f"{host.server.url}?access_token={host.server.token}", timeout=LOAD_TIMEOUT)
+    expect(page.get_by_text("It is being made. marimo shows it below")).to_be_visible(timeout=LOAD_TIMEOUT)
     assert_appears(page.locator("figure", has_text="awaited in Python").locator("video"))
     expect(page.get_by_text("It says set in Python")).to_be_visible()
     make_a_video(page, IMAGES / "rocket.jpg")
