@@ -59,9 +59,9 @@ soak: $(STAMPS)/dev
 	@$(PY) -m tests.torture.soak
 
 clean:
-	rm -rf .venv .venv-ipykernel-* js/node_modules tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-* js/node_modules tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels browser
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts browser
 
 browser: $(STAMPS)/dev
 	@$(PY) -m scripts.browser
@@ -90,4 +90,8 @@ $(STAMPS)/standin: $(STAMPS)/venv tests/e2e/standin/package.json tests/e2e/stand
 
 $(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py
 	@$(PHASE) "Older ipykernels" $(PY) -m scripts.kernels
+	@touch $@
+
+$(STAMPS)/hosts: $(STAMPS)/dev scripts/hosts.py scripts/thin_environments.py
+	@$(PHASE) "JupyterLab 4.2, Notebook 7, Voilà, marimo" $(PY) -m scripts.hosts
 	@touch $@

@@ -6,7 +6,7 @@ import filecmp
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -217,15 +217,10 @@ class Video:
             generation_id=number if isinstance(number, str) else None,
         )
 
-    def _repr_mimebundle_(
-        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
-    ) -> dict[str, str]:
-        if self.shown_in_cell is not None and self.shown_in_cell == running_cell():
-            return {"text/plain": repr(self)}
-        return {"text/html": self.html(), "text/plain": repr(self)}
-
-    def _repr_html_(self) -> str:
-        return self.html()
+    def _repr_html_(self) -> str | None:
+        # Not `_repr_mimebundle_`: IPython asks for the HTML all the same where a bundle has none.
+        shown = self.shown_in_cell is not None and self.shown_in_cell == running_cell()
+        return None if shown else self.html()
 
     def __repr__(self) -> str:
         return f"Video({video_page.shown_path(self.path)!r})" + (".embed()" if self.embedded else "")

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from html import escape
+import re
+from html import escape, unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import media
 from .errors import DownloadError
 from .money import charge
-from .notebook_files import notebook_relative
+from .notebook_files import in_marimo_cell, notebook_relative
 from .picture_codec import small_picture
 from .picture_files import human_size
 
@@ -100,6 +101,8 @@ def _source(video: Video, host: str) -> tuple[str, str]:
         relative = notebook_relative(video.path) if host == "jupyter" and not video.embedded else None
         if relative is not None:
             return escape(relative), ""
+        if host == "marimo" and (address := _marimo_s_address(video)):
+            return escape(address), ""
         if size > video.embed_limit:
             return "", (
                 f"Too large to be embedded in this page: {human_size(size)}, and the limit is "
@@ -114,6 +117,19 @@ def _source(video: Video, host: str) -> tuple[str, str]:
 
 def _weight(size: int) -> str:
     return f"embedded: adds {human_size(size)} to the notebook"
+
+
+def _marimo_s_address(video: Video) -> str | None:
+    """Where marimo serves the bytes that its own player is given; a page of more than 8 MB it does not show.
+
+    None outside a cell.
+    """
+    if not in_marimo_cell():
+        return None
+    import marimo
+
+    found = re.search(r"""src=["']([^"']+)""", marimo.video(video.bytes()).text)
+    return unescape(found.group(1)) if found else None
 
 
 def _base64(data: bytes) -> str:

@@ -238,6 +238,17 @@ def test_ipython_gets_page_and_text_and_never_bytes_of_the_video(clip):
     assert video._repr_html_() == data["text/html"]
 
 
+def test_a_cell_that_shows_the_clip_already_does_not_show_it_again_for_its_last_line(clip, monkeypatch):
+    from IPython.core.formatters import DisplayFormatter
+
+    video = Video(clip, metadata=METADATA)
+    video.shown_in_cell = 3  # as generate() does
+    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 3)
+    assert DisplayFormatter().format(video)[0] == {"text/plain": repr(video)}
+    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 4)
+    assert "<video" in DisplayFormatter().format(video)[0]["text/html"]
+
+
 def test_the_vendor_s_signed_address_is_not_shown(clip):
     video = Video(clip, url="https://vendor.example/x?sig=secret", metadata=METADATA)
     assert "secret" not in video.html() + repr(video) + video.caption
