@@ -2,7 +2,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
-FRONT_END := $(shell find js \( -name node_modules -o -name dist \) -prune -o -type f -print) hatch_build.py
+FRONT_END := $(shell find js \( -name node_modules -o -name labextension \) -prune -o -type f -print) hatch_build.py
 NODE := $(PY) -m scripts.node
 PYTEST := $(PY) -m pytest
 PHASE := sh scripts/phase
@@ -55,7 +55,7 @@ soak: $(STAMPS)/dev
 	@$(PY) -m tests.torture.soak
 
 clean:
-	rm -rf .venv .venv-ipykernel-* js/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-ipykernel-* js/node_modules js/labextension kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
 setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/kernels browser
 

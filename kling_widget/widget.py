@@ -15,7 +15,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from . import background
+from . import background, panel_output
 from .credentials import ApiKey, find_key, hidden
 from .entries import entry_of, frame_of, problem_of
 from .errors import AuthenticationError, ImageError, KlingError
@@ -23,6 +23,7 @@ from .generation import Generation
 from .images import SourceImage
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .money import checked_budget
+from .notebook_files import running_cell
 from .progress import CellOutput
 from .rules import check_cfg_scale, check_duration
 from .studio import Studio, Take
@@ -52,6 +53,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         Settings; see :class:`Studio`. `simulate` None means: only where there is no key.
     budget
         USD that everything made from this workspace may cost together; see :class:`Studio`.
+    side_panel
+        Open in the side panel at once; see :meth:`side_panel`.
 
     Attributes
     ----------
@@ -102,6 +105,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool | None = None,
         budget: float | None = None,
+        side_panel: bool = False,
     ) -> None:
         api_key = hidden(api_key)
         self._budget = checked_budget(budget)
@@ -113,6 +117,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
         self._refreshing = False
+        self.placed_in_cell: int | None = None
         on_simulator = find_key(api_key) is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
@@ -122,6 +127,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
                 self._fill(slot, SourceImage.load(source))
         self.on_msg(self._receive)
         background.go(self._take_up())
+        if side_panel:
+            self.side_panel()
 
     # For Python
 
@@ -160,6 +167,17 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         background.call(self._follow, generation)
         return generation
 
+    def side_panel(self) -> None:
+        """Show the widget in the side panel of JupyterLab or Notebook 7; elsewhere here, with the reason.
+
+        A notebook's panel shows the widget put there last, and each only once: run this again to bring it back. Videos
+        still appear in the output of the cell, where they stay when the notebook is saved.
+        """
+        if self.comm is not None:
+            panel_output.show(self, *self._mime_bundle())
+            self.placed_in_cell = running_cell()
+            self._outputs.append(CellOutput(videos_only=True))
+
     def close(self) -> None:
         """Close the front end and stop listening. Generations go on."""
         for stop_listening in self._stop_listening.values():
@@ -174,12 +192,16 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         """Show the widget, and below it, in the same cell's output, the videos as they come."""
         from IPython.display import display
 
-        bundle = self._repr_mimebundle_()
-        if bundle is None:
+        here = self.placed_in_cell is not None and self.placed_in_cell == running_cell()
+        if self.comm is None or here:  # closed, or the cell says already that it is in the side panel
             return
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        data, metadata = self._mime_bundle()
         display(data, metadata=metadata, raw=True)
         self._outputs.append(CellOutput(videos_only=True))
+
+    def _mime_bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        bundle: Any = self._repr_mimebundle_() or {}
+        return bundle if isinstance(bundle, tuple) else (bundle, {})
 
     @traitlets.validate("duration")
     def _valid_duration(self, proposal: Any) -> Any:
