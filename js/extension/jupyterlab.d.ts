@@ -78,11 +78,12 @@ declare module "@jupyterlab/notebook" {
       store_history: boolean;
       stop_on_error: boolean;
       user_expressions: Record<string, string>;
-    }): { readonly done: Promise<Reply | undefined> };
+    }): { readonly msg: { header: { msg_id: string } }; readonly done: Promise<Reply | undefined> };
   }
   export interface IIOPubMessage {
     header: { msg_type: string };
-    content: { data?: Record<string, unknown> };
+    parent_header: { msg_type?: string; msg_id?: string };
+    content: { data?: Record<string, unknown>; execution_state?: string };
   }
   export interface ISessionContext {
     readonly ready: Promise<void>;

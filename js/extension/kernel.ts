@@ -7,8 +7,13 @@ export class Problem extends Error {}
  * Ask the notebook's kernel which widget is in its panel; it makes one if there is none. Leaves no trace in the history.
  *
  * @param modelId - A widget that was in the panel before and is wanted again.
+ * @param sent - Called with the id of the request.
  */
-export async function widgetOf(session: ISessionContext, modelId: string | null): Promise<string> {
+export async function widgetOf(
+  session: ISessionContext,
+  modelId: string | null,
+  sent: (id: string) => void,
+): Promise<string> {
   await session.ready;
   const kernel = session.session?.kernel;
   if (!kernel) throw new Problem("This notebook has no kernel. Choose one for it, and the widget appears here.");
@@ -18,13 +23,15 @@ export async function widgetOf(session: ISessionContext, modelId: string | null)
   }
   const argument = modelId === null ? "" : JSON.stringify(modelId);
   const expression = `__import__("kling_widget.side_panel").side_panel.panel(${argument})`;
-  const reply = await kernel.requestExecute({
+  const future = kernel.requestExecute({
     code: "",
     silent: true,
     store_history: false,
     stop_on_error: false,
     user_expressions: { panel: expression },
-  }).done;
+  });
+  sent(future.msg.header.msg_id);
+  const reply = await future.done;
   const value = reply?.content.user_expressions?.["panel"];
   if (value?.status !== "ok") throw new Problem(inWords(value));
   return (value.data!["application/json"] as { model_id: string }).model_id;

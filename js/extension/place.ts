@@ -17,6 +17,9 @@ export class Place extends Panel {
   /** Counts what was asked for, so that a late answer to an old question is dropped. */
   #turn = 0;
   #restarting = false;
+  /** Ids of the request that the kernel runs, as far as we heard, and of ours. */
+  #running: string | null = null;
+  #asked: string | null = null;
 
   /**
    * @param wanted - Called when a cell of this notebook has put a widget into the panel.
@@ -30,6 +33,7 @@ export class Place extends Panel {
     notebook.disposed.connect(() => this.dispose());
     const session = notebook.sessionContext;
     session.iopubMessage.connect((_, message) => {
+      this.#hearStatus(message);
       const modelId = placed(message);
       if (!modelId) return;
       this.#show(modelId);
@@ -55,7 +59,7 @@ export class Place extends Panel {
     const turn = ++this.#turn;
     const timer = setTimeout(() => this.#tellWaiting(turn), QUIET);
     try {
-      const found = await widgetOf(this.notebook.sessionContext, modelId);
+      const found = await widgetOf(this.notebook.sessionContext, modelId, (id) => (this.#asked = id));
       if (turn === this.#turn) this.#show(found);
     } catch (problem) {
       if (turn !== this.#turn || this.#restarting) return; // a question that a restart cut off is asked again after it
@@ -69,12 +73,22 @@ export class Place extends Panel {
 
   #tellWaiting(turn: number): void {
     if (turn !== this.#turn || this.#view) return;
-    const busy = this.notebook.sessionContext.kernelDisplayStatus === "busy";
-    this.#note.say(busy ? "Waiting for the running cell…" : "Waiting for the kernel…");
+    const before = this.notebook.sessionContext.kernelDisplayStatus === "busy" ? "begun before this page" : null;
+    const running = this.#running ?? before;
+    const behind = running !== null && running !== this.#asked;
+    this.#note.say(behind ? "Waiting for the running cell…" : "Waiting for the kernel…");
+  }
+
+  /** Not the kernel's own status: in ipykernel 7 a message that is heard while a cell runs ends with "idle". */
+  #hearStatus({ header, parent_header: parent, content }: IIOPubMessage): void {
+    if (header.msg_type !== "status" || parent.msg_type !== "execute_request") return;
+    if (content.execution_state === "busy") this.#running = parent.msg_id ?? null;
+    else if (parent.msg_id === this.#running) this.#running = null;
   }
 
   /** Another kernel, or the same one anew. */
   #again(): void {
+    this.#running = null;
     this.#clear();
     if (this.isVisible) void this.look();
   }
