@@ -31,7 +31,7 @@ function activate(
   // Where a new notebook opens another browser tab, as in Notebook 7, looking at the panel must not do it.
   const panel = new SidePanel(app, tracker, { opensNotebooks: lab !== null });
   panel.title.icon = labIcon;
-  panel.title.caption = LABEL;
+  panel.title.caption = "Image to video with Kling"; // also "Show …" in the menu View > Right Sidebar
   app.shell.add(panel, "right", { rank: 900 });
   restorer?.add(panel, panel.id);
 

@@ -31,7 +31,11 @@ export async function widgetOf(
     user_expressions: { panel: expression },
   });
   sent(future.msg.header.msg_id);
-  const reply = await future.done;
+  const reply = await future.done.catch(() => {
+    throw new Problem("The kernel ended before it answered.");
+  });
+  // A cell that fails or is interrupted drops whatever waits behind it.
+  if (reply?.content.status === "aborted") return widgetOf(session, modelId, sent);
   const value = reply?.content.user_expressions?.["panel"];
   if (value?.status !== "ok") throw new Problem(inWords(value));
   return (value.data!["application/json"] as { model_id: string }).model_id;

@@ -49,7 +49,7 @@ def vendor() -> Iterator[SimulatorServer]:
 
 def icon(page: Page) -> Locator:
     """The panel's icon in the sidebar."""
-    return page.get_by_role("tab", name=LABEL)
+    return page.get_by_role("tab", name="Image to video with Kling")
 
 
 def panel(page: Page) -> Locator:
@@ -210,13 +210,17 @@ def test_from_python_there_is_one_panel_however_often_it_is_asked_for(lab: Lab) 
     expect(prompt(lab.page)).to_have_value("another")
 
 
-def test_where_the_extension_is_off_the_widget_is_in_its_cell_and_says_why(lab: Lab, server: RunningServer) -> None:
+@pytest.fixture
+def extension_off(server: RunningServer) -> Iterator[None]:
+    """What `jupyter labextension disable kling-widget` writes; for pages loaded from now on."""
     config = server.home / "config" / "labconfig" / "page_config.json"
     config.write_text(json.dumps({"disabledExtensions": {"kling-widget": True}}), encoding="utf-8")
-    try:
-        lab.load()
-    finally:
-        config.unlink()
+    yield
+    config.unlink()
+
+
+@pytest.mark.usefixtures("extension_off")
+def test_where_the_extension_is_off_the_widget_is_in_its_cell_and_says_why(lab: Lab) -> None:
     notebook = lab.notebook([IN_PANEL])
     notebook.run(0)
     expect(icon(lab.page)).to_have_count(0)
@@ -228,6 +232,18 @@ def test_where_the_extension_is_off_the_widget_is_in_its_cell_and_says_why(lab: 
 # What keeps it from showing
 
 
+@pytest.fixture
+def other_language(server: RunningServer) -> None:
+    """A kernel called `echo`, known to pages loaded from now on."""
+    folder = server.home / "data" / "kernels" / "echo"
+    folder.mkdir(parents=True)
+    (folder / "echo.py").write_text(OTHER_LANGUAGE, encoding="utf-8")
+    argv = [sys.executable, str(folder / "echo.py"), "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": "Echo", "language": "echo"}
+    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+
+
+@pytest.mark.usefixtures("other_language")
 def test_what_keeps_the_widget_from_showing_is_said_in_words(lab: Lab) -> None:
     notebook = lab.notebook(["import time\ntime.sleep(60)"])
     notebook.kernel_eval("import sys\nsys.modules['kling_widget'] = None")  # so that importing it fails
@@ -242,16 +258,5 @@ def test_what_keeps_the_widget_from_showing_is_said_in_words(lab: Lab) -> None:
     panel(lab.page).get_by_role("button", name="Try again").click()
     expect(prompt(lab.page)).to_have_value("")
 
-
-def test_a_kernel_of_another_language_is_told_of_in_words(lab: Lab, server: RunningServer) -> None:
-    folder = server.home / "data" / "kernels" / "echo"
-    folder.mkdir(parents=True)
-    (folder / "echo.py").write_text(OTHER_LANGUAGE, encoding="utf-8")
-    argv = [sys.executable, str(folder / "echo.py"), "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Echo", "language": "echo"}
-    (folder / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
-    lab.load()
-    notebook: Notebook = lab.notebook([""], kernel="echo")
-    icon(lab.page).click()
+    lab.notebook([""], kernel="echo", name="echo.ipynb")
     expect(panel(lab.page)).to_contain_text("This notebook's kernel speaks echo, and the widget needs Python.")
-    notebook.close()
