@@ -8,25 +8,28 @@ PYTEST := $(PY) -m pytest
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types test-unit test-integration test-front-end test-e2e browser bench torture soak clean
+.PHONY: help demo test setup lint types test-unit test-integration test-packaging test-front-end test-e2e browser bench torture soak clean
 
 help:
 	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
 	@echo "make test   lints, checks types, runs all tests"
-	@echo "parts:      lint types test-unit test-integration test-front-end test-e2e bench setup clean"
+	@echo "parts:      lint types test-unit test-integration test-packaging test-front-end test-e2e bench setup clean"
 	@echo "long runs:  torture (kills, broken network, random answers: 10 minutes), soak (a day in 6 minutes)"
 
 demo: $(STAMPS)/package
 	@$(PY) -m scripts.demo
 
 test: setup lint types test-front-end
-	@$(PYTEST) tests/unit tests/integration tests/e2e $(ARGS)
+	@$(PYTEST) tests/unit tests/integration tests/packaging tests/e2e $(ARGS)
 
 test-unit: $(STAMPS)/dev
 	@$(PYTEST) tests/unit $(ARGS)
 
 test-integration: $(STAMPS)/dev
 	@$(PYTEST) tests/integration $(ARGS)
+
+test-packaging: $(STAMPS)/dev
+	@$(PYTEST) tests/packaging $(ARGS)
 
 test-e2e: setup
 	@$(PYTEST) tests/e2e $(ARGS)
