@@ -83,7 +83,7 @@ declare module "@jupyterlab/notebook" {
   export interface IIOPubMessage {
     header: { msg_type: string };
     parent_header: { msg_type?: string; msg_id?: string };
-    content: { data?: Record<string, unknown>; execution_state?: string };
+    content: { data?: Record<string, unknown>; execution_state?: string; comm_id?: string };
   }
   export interface ISessionContext {
     readonly ready: Promise<void>;

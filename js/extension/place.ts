@@ -35,14 +35,21 @@ export class Place extends Panel {
     session.iopubMessage.connect((_, message) => {
       this.#hearStatus(message);
       const modelId = placed(message);
-      if (!modelId) return;
-      this.#show(modelId);
-      wanted();
+      if (modelId) {
+        this.#show(modelId);
+        wanted();
+      } else if (message.header.msg_type === "comm_close" && message.content.comm_id === this.#modelId) {
+        this.#again(); // `w.close()`: a widget's model id is its comm's
+      }
     });
-    session.kernelChanged.connect(() => this.#again());
+    session.kernelChanged.connect(() => {
+      this.#running = null;
+      this.#again();
+    });
     session.statusChanged.connect((_, status) => {
       if (status === "restarting" || status === "autorestarting") {
         this.#restarting = true;
+        this.#running = null;
         this.#clear();
         this.#note.say("The kernel is restarting…");
       } else if (this.#restarting && status === "idle") {
@@ -86,9 +93,8 @@ export class Place extends Panel {
     else if (parent.msg_id === this.#running) this.#running = null;
   }
 
-  /** Another kernel, or the same one anew. */
+  /** Another kernel, the same one anew, or a widget that was closed. */
   #again(): void {
-    this.#running = null;
     this.#clear();
     if (this.isVisible) void this.look();
   }

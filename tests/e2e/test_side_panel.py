@@ -205,7 +205,9 @@ def test_from_python_there_is_one_panel_however_often_it_is_asked_for(lab: Lab) 
     expect(prompt(lab.page)).to_have_value("another")
     assert notebook.kernel_eval(WIDGETS) == ["from Python", "from Python", "another"]
 
-    notebook.run(2)  # what is closed is not found again; the panel shows what was there before
+    notebook.output(0).get_by_role("button", name="Show").click()
+    notebook.run(2)  # the panel shows what was there before, also to who asks for what is closed
+    expect(prompt(lab.page)).to_have_value("another")
     notebook.output(0).get_by_role("button", name="Show").click()
     expect(prompt(lab.page)).to_have_value("another")
 
