@@ -49,7 +49,7 @@ export class Channel {
   }
 
   /** Ask and get the answer of that type. Asks again if the kernel heard but the answer was lost; null after three times. */
-  ask<K extends "preview" | "video">(
+  ask<K extends "preview" | "video" | "source">(
     type: K,
     fields: ToKernel[K],
     silent = false,

@@ -113,6 +113,7 @@ export interface ToKernel {
   balance: Record<never, never>;
   use: { key: string };
   continue: { key: string };
+  source: { key: string };
 }
 
 /** Kernel → front end: the fields beside `type`. */
@@ -122,6 +123,7 @@ export interface FromKernel {
   uploaded: { upload: string; slot: Slot };
   preview: { re: string; key: string; media_type: string | null };
   video: { re: string; key: string; offset: number; size: number };
+  source: { re: string; key: string; text: string };
 }
 
 export type Message = { [K in keyof FromKernel]: { type: K } & FromKernel[K] }[keyof FromKernel];

@@ -62,7 +62,7 @@ test.each<[string, Partial<Entry>, string[]]>([
 });
 
 test("done: what can be done", async () => {
-  expect(shown(ready()).buttons()).toEqual(["Continue", "Use these settings", "Download"]);
+  expect(shown(ready()).buttons()).toEqual(["Continue", "Use these settings", "Download", "Insert into notebook"]);
 });
 
 test.each([
@@ -254,6 +254,20 @@ test("Download is a link to the served file, else fetches the bytes when it is p
   await pass(1_000);
   expect(clicks).toHaveLength(2);
   expect(clicks[1]).toMatch(/^blob:/);
+});
+
+test("Insert into notebook hands the kernel's Python to whoever is around the widget", async () => {
+  model.kernel = (message) => {
+    model.hear("ack", { re: message.id });
+    if (message.type === "source") model.hear("source", { re: message.id, key: message.key, text: "video = 1" });
+  };
+  const { el, press } = shown(ready({ key: "k1" }));
+  const heard: string[] = [];
+  el.parentElement!.addEventListener("kling-widget:insert", (event) => heard.push((event as CustomEvent<string>).detail));
+  press("Insert into notebook");
+  await until(() => heard.length);
+  expect(heard).toEqual(["video = 1"]);
+  expect(model.of("source").map(({ key }) => key)).toEqual(["k1"]);
 });
 
 test("a long history is cut short until it is asked for", async () => {
