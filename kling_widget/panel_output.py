@@ -13,8 +13,8 @@ MIME = "application/vnd.kling-widget.side-panel+json"
 """``{model_id}`` of the widget that the panel shows, or ``{hint: true}``; named in js/extension/line.ts, too."""
 
 HINT = (
-    "This page has no side panel for it, so the widget is here. The panel is part of JupyterLab and Notebook 7 where "
-    "kling_widget is installed beside them and its extension is on: <code>jupyter labextension list</code> names it."
+    "This page has no side panel, so the widget is here. JupyterLab and Notebook 7 have one where kling_widget is "
+    "installed beside them: <code>jupyter labextension list</code> says whether it is on."
 )
 
 _placed: dict[str, Any] = {}  # model id → widget; the one the panel shows is the last

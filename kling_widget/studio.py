@@ -287,12 +287,14 @@ class Studio:
         Raises
         ------
         MissingKeyError
-            No key anywhere.
+            No key anywhere, and the video is not here yet.
         """
-        self.require_key()
-        ledger = self.workspace.ledger
-        row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
+        row = None
+        if self.has_ledger:
+            ledger = self.workspace.ledger
+            row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
         if row is None:
+            self.require_key()
             check_generation_id(generation_id)
             stranger = Row(
                 client_request_id=new_client_request_id(),
@@ -301,9 +303,10 @@ class Studio:
                 status="queued",
                 generation_id=generation_id,
             )
-            row, _ = ledger.admit(stranger)
+            row, _ = self.workspace.ledger.admit(stranger)
         generation = self._generation(row)
         if generation.video is None:
+            self.require_key()
             generation.watch()
         return generation
 

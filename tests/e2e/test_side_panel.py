@@ -206,6 +206,7 @@ def test_from_python_there_is_one_panel_however_often_it_is_asked_for(lab: Lab) 
     assert notebook.kernel_eval(WIDGETS) == ["from Python", "from Python", "another"]
 
     notebook.output(0).get_by_role("button", name="Show").click()
+    expect(prompt(lab.page)).to_have_value("from Python")
     notebook.run(2)  # the panel shows what was there before, also to who asks for what is closed
     expect(prompt(lab.page)).to_have_value("another")
     notebook.output(0).get_by_role("button", name="Show").click()
@@ -228,7 +229,7 @@ def test_where_the_extension_is_off_the_widget_is_in_its_cell_and_says_why(lab: 
     expect(icon(lab.page)).to_have_count(0)
     expect(notebook.output(0).get_by_role("textbox", name="Prompt", exact=True)).to_have_value("from Python")
     expect(notebook.output(0).locator(".kling-widget")).to_have_count(1)
-    expect(notebook.output(0)).to_contain_text("This page has no side panel for it, so the widget is here.")
+    expect(notebook.output(0)).to_contain_text("This page has no side panel, so the widget is here.")
 
 
 # What keeps it from showing
