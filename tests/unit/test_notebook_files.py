@@ -14,7 +14,13 @@ from kling_widget.notebook_files import host, notebook_relative
 @pytest.fixture(autouse=True)
 def jupyter(monkeypatch, tmp_path):
     """A kernel as jupyter_server starts it for root/work/demo.ipynb."""
-    for name in ("VSCODE_PID", "SERVER_SOFTWARE", "VOILA_PREHEAT", "KAGGLE_KERNEL_RUN_TYPE", "DATABRICKS_RUNTIME_VERSION"):
+    for name in (
+        "VSCODE_PID",
+        "SERVER_SOFTWARE",
+        "VOILA_PREHEAT",
+        "KAGGLE_KERNEL_RUN_TYPE",
+        "DATABRICKS_RUNTIME_VERSION",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delitem(sys.modules, "google.colab", raising=False)
     monkeypatch.delitem(sys.modules, "marimo", raising=False)
