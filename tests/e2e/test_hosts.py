@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = "sk-hosts-0123456789"
 SIZE = (320, 214)
+PROMPT = "The ferry leaves the harbour"
 PICTURE = repr(str(IMAGES / "rocket.jpg"))
 GENERATE = f"video = kw.generate({PICTURE}, 'asked for in Python')\nvideo"
 
@@ -68,9 +69,9 @@ def host(server: RunningServer, browser: Browser, request: pytest.FixtureRequest
 
 def make_a_video(page: Page, photo: Path) -> None:
     """What a person does in the widget, until the video is there."""
-    fill_in(page, "The ferry leaves the harbour", photo)
+    fill_in(page, PROMPT, photo)
     press_generate(page)
-    expect(generations(page).first).to_contain_text("Ready", timeout=MADE)
+    expect(generations(page).filter(has_text=PROMPT)).to_contain_text("Ready", timeout=MADE)
 
 
 def assert_appears(video: Locator) -> None:
@@ -81,7 +82,7 @@ def assert_appears(video: Locator) -> None:
 
 def assert_plays_in_the_widget(page: Page, source: str) -> None:
     """A press of Play shows the video in the list; `source` is how its address begins."""
-    entry = generations(page).first
+    entry = generations(page).filter(has_text=PROMPT)
     entry.get_by_role("button", name="Play").click()
     assert_plays(entry.locator("video"), SIZE)
     address = entry.locator("video").get_attribute("src") or ""
@@ -176,8 +177,17 @@ def _(kw, video):
         file.write(padded)
     kw.Video("large.mp4", metadata={{"prompt": "more than marimo shows of a page"}})
     return
+
+@app.cell
+def _(kw):
+    try:
+        kw.generate({PICTURE}, "no time for it", timeout=0.7)
+    except kw.StoppedWatchingError as error:
+        told = error.message
+    told
+    return
 """
-"""Cells that end with a widget, with an assignment, and with a video of 9 MB."""
+"""Cells that end with a widget, with an assignment, with a video of 9 MB, and with what a deadline is told."""
 
 MARIMO_RUN = f"""
 import marimo
@@ -214,12 +224,15 @@ async def _(generation):
 def test_marimo_notebook(host: WatchedPage, photo: Path) -> None:
     page = host.page
     page.goto(f"{host.server.url}?access_token={host.server.token}", timeout=LOAD_TIMEOUT)
-    expect(page.get_by_text(re.compile("Generating · 0:0"))).to_be_visible(timeout=LOAD_TIMEOUT)
+    expect(page.locator("marimo-progress").get_by_text(re.compile("Generating · 0:0"))).to_be_visible(
+        timeout=LOAD_TIMEOUT
+    )
     for caption in ("asked for in Python", "more than marimo shows of a page"):
         assert_appears(page.locator("figure", has_text=caption).locator("video"))
+    expect(page.get_by_text("Not ready after 0.7 s.", exact=True)).to_be_visible(timeout=LOAD_TIMEOUT)
     make_a_video(page, photo)
     assert_plays_in_the_widget(page, "blob:")
-    assert hosts.kept_digests(host.server.root / "kling_videos") == [digest(IMAGES / "rocket.jpg"), digest(photo)]
+    assert hosts.kept_digests(host.server.root / "kling_videos")[-1] == digest(photo)
 
 
 @pytest.mark.parametrize("server", [hosts.marimo("run", MARIMO_RUN)], indirect=True, ids=["run"])
@@ -230,5 +243,5 @@ def test_marimo_app(host: WatchedPage) -> None:
     assert_appears(page.locator("figure", has_text="awaited in Python").locator("video"))
     expect(page.get_by_text("It says set in Python")).to_be_visible()
     make_a_video(page, IMAGES / "rocket.jpg")
-    expect(page.get_by_text("It says The ferry leaves the harbour")).to_be_visible()
+    expect(page.get_by_text(f"It says {PROMPT}")).to_be_visible()
     assert_plays_in_the_widget(page, "blob:")
