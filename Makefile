@@ -55,7 +55,7 @@ soak: $(STAMPS)/dev
 	@$(PY) -m tests.torture.soak
 
 clean:
-	rm -rf .venv .venv-ipykernel-* js/node_modules tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-* js/node_modules tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
 setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels browser
 
