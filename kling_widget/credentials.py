@@ -19,9 +19,7 @@ HOW_TO_GIVE_A_KEY = (
     "(`keyring set kling_widget AIMLAPI_KEY`). Or pass simulate=True to use the built-in simulator, free of charge."
 )
 
-COLAB_QUIET = (
-    10.0  # seconds; ours: as long as a question to a page that doesn't answer takes (google/colab/userdata.py)
-)
+COLAB_QUIET = 10.0  # seconds; ours: what a question that isn't answered takes (google/colab/userdata.py)
 _ask_colab_from = 0.0  # on the monotonic clock
 
 

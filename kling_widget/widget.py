@@ -123,7 +123,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._in_output: set[str] = set()
         self._stop_arrivals: Callable[[], None] = lambda: None
         self._closed = False
-        key, note = (None, "") if simulate else look_for_key(api_key)
+        key, note = look_for_key(api_key) if simulate is None else (None, "")
         on_simulator = key is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         if key is not None:

@@ -141,6 +141,6 @@ export interface Model {
   on(event: `change:${keyof Traits}`, callback: () => void): void;
   off(event: "msg:custom", callback: (message: Message, buffers: Bytes[]) => void): void;
   off(event: `change:${keyof Traits}`, callback: () => void): void;
-  /** ipywidgets' manager; only hosts that serve the notebook's files have `resolveUrl`. */
+  /** ipywidgets' manager. Only where the notebook's files are served does `resolveUrl` lead to one: Colab's gives back what it got. */
   widget_manager?: { resolveUrl?: (url: string) => Promise<string> };
 }

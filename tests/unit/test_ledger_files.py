@@ -364,8 +364,16 @@ def test_on_a_cloud_drive_a_ledger_is_one_file_and_does_the_same(monkeypatch, tm
     assert [each.name for each in path.parent.iterdir()] == ["ledger.sqlite"], "no -wal beside it to be copied apart"
 
 
-def test_where_sqlite_can_have_no_shared_memory_the_ledger_goes_without(tmp_path):
-    path = tmp_path / "ledger.sqlite"
+@pytest.fixture
+def own_disk(monkeypatch, tmp_path):
+    """A folder on a disk of this machine's own, whatever this machine is."""
+    (tmp_path / "mounts").write_text("/ / ext4 rw 0 0\n")
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "mounts")
+    return tmp_path
+
+
+def test_where_sqlite_can_have_no_shared_memory_the_ledger_goes_without(own_disk):
+    path = own_disk / "ledger.sqlite"
     Path(f"{path}-shm").mkdir()  # so that the shared memory's file cannot be made
     engine = ledger_schema.make(path)
     with engine.begin() as connection:
@@ -374,6 +382,6 @@ def test_where_sqlite_can_have_no_shared_memory_the_ledger_goes_without(tmp_path
     assert journal_of(path) == "delete"
 
 
-def test_on_this_machine_s_own_disk_it_has_a_write_ahead_log(tmp_path):
-    Ledger(tmp_path / "ledger.sqlite").close()
-    assert journal_of(tmp_path / "ledger.sqlite") == "wal"
+def test_on_this_machine_s_own_disk_it_has_a_write_ahead_log(own_disk):
+    Ledger(own_disk / "ledger.sqlite").close()
+    assert journal_of(own_disk / "ledger.sqlite") == "wal"
