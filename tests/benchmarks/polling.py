@@ -181,17 +181,16 @@ def _lag_line(regime: Regime) -> bool:
 
 
 def _both(ours: list[Watched], theirs: list[Watched]) -> str:
-    polls, lags = [mean_polls(each) for each in (ours, theirs)], [mean_lag(each) for each in (ours, theirs)]
-    return (
-        f"{polls[0] / polls[1]:.4f} ({polls[0]:.1f} / {polls[1]:.1f} questions; {lags[0]:.2f} s late, it {lags[1]:.2f} s)"
-    )
+    (polls, their_polls), (lag, their_lag) = map(mean_polls, (ours, theirs)), map(mean_lag, (ours, theirs))
+    counts = f"{polls:.1f} / {their_polls:.1f} questions; {lag:.2f} s late, it {their_lag:.2f} s"
+    return f"{polls / their_polls:.4f} ({counts})"
 
 
 def report() -> list[bool]:
     """Print the lines of the table that are about polling; whether each target is reached."""
     results = [_lag_line(regime) for regime in (*REGIMES, *OTHERS)]
-    print(f"        no schedule can go below {least(0.15):.2f} with 15 % spread, {least(0.35):.2f} and {least(0.5):.2f} "
-          "for the two log-normal ones")  # fmt: skip
+    limits = ", ".join(f"{least(spread):.2f} at {spread:g}" for spread in (0.15, 0.35, 0.5))
+    print(f"        the limit of any schedule, by the spread of log(time): {limits}", flush=True)
     for regime, target in ((REGIMES[0], 0.45), (REGIMES[1], None)):
         watched = as_late_as(SAMPLE, regime)
         ratio = mean_polls(watched) / mean_polls(theirs := fixed(SAMPLE, watched))
@@ -204,7 +203,9 @@ def report() -> list[bool]:
             watched = ours(regime)
             theirs = fixed(interval, watched)
             ratio = mean_polls(watched) / mean_polls(theirs)
-            results.append(verdict(f"questions / {name}'s, {regime.name}", _both(watched, theirs), ratio <= 0.05, "≤ 0.05"))
+            results.append(
+                verdict(f"questions / {name}'s, {regime.name}", _both(watched, theirs), ratio <= 0.05, "≤ 0.05")
+            )
     blind, told = (lag_ratio(ours(BUSY, by_hour=by_hour)) for by_hour in (False, True))
     print(f"        if the hour counted: {blind:.3f} as it is, {told:.3f} if we knew what each hour does")
     return results

@@ -1,8 +1,9 @@
-"""When to ask, and what is learned: pure decisions, and what they are worth in simulation (each follows from its seed)."""
+"""When to ask, and what is learned: pure decisions, and what they are worth in simulation (all from a seed)."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -81,7 +82,7 @@ def test_one_early_look_then_none_while_it_cannot_be_ready_then_dense_then_spars
     first, *then = questions(expected, 2000)
     assert 5 < first < 15
     assert 100 < then[0] < 140
-    gaps = {round(at): later - at for at, later in zip(then, then[1:], strict=False)}
+    gaps = {round(at): later - at for at, later in pairwise(then)}
     assert all(2 < gap < 8 for at, gap in gaps.items() if 150 < at < 220)
     assert all(15 < gap <= polling.SLOWEST for at, gap in gaps.items() if at > 1000)
 
