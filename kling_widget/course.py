@@ -131,7 +131,7 @@ class Course(Bookkeeping):
                 raise
             else:
                 self.note, self._just_accepted = "", True
-                await self._accepted(task.id, task)
+                await self._accepted(task.id, time.time(), task)
             finally:
                 self._posting, self.note = False, ""
         if self._stop_wanted:
@@ -154,12 +154,12 @@ class Course(Bookkeeping):
         self.note = "The server cannot be reached or is busy; trying again."
         self._on_change()
 
-    async def _accepted(self, generation_id: str | None, task: Task | None) -> None:
+    async def _accepted(self, generation_id: str | None, at: float, task: Task | None) -> None:
         with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough
             await background.in_thread(pending.note_id, self._folder, self.row.client_request_id, str(generation_id))
         try:
             await self._settle(
-                status="queued", generation_id=generation_id, accepted=time.time(), **(_news(task) if task else {})
+                status="queued", generation_id=generation_id, accepted=at, **(_news(task) if task else {})
             )
         except KlingError as error:
             error.generation_id, error.may_have_cost = generation_id, True
@@ -169,7 +169,7 @@ class Course(Bookkeeping):
         """Settle an unknown submission through the vendor's log, which appears minutes late at times."""
         noted = await background.in_thread(pending.noted_id, self._folder, self.row.client_request_id)
         if noted is not None:  # the ledger could not take it in at the time
-            await self._settle(status="queued", generation_id=noted, accepted=time.time())
+            await self._settle(status="queued", generation_id=noted, accepted=self.row.created)
             return
         await self._update(status="unknown")
         for delay in (0.0, *retry.LOOKUP_DELAYS):
@@ -180,7 +180,8 @@ class Course(Bookkeeping):
             except (ServerError, RateLimitError):
                 continue
             if found is not None:
-                await self._accepted(found, None)
+                at = self.row.created if found.created is None else found.created
+                await self._accepted(found.generation_id, min(max(at, self.row.created), time.time()), None)
                 return
         error = SubmissionUnknownError(
             "It may have been accepted: the connection broke, and the vendor's log does not show it yet.",
@@ -192,6 +193,7 @@ class Course(Bookkeeping):
 
     async def _poll(self) -> None:
         wait_first, self._just_accepted = self._just_accepted, False
+        watched, not_yet = wait_first, 0.0
         # The wall clock only where an earlier process heard of the acceptance: it may have jumped since a moment ago.
         already = 0.0 if wait_first else max(0.0, time.time() - (self.row.accepted or self.row.created))
         since, unknown_id = time.monotonic(), 0
@@ -218,14 +220,22 @@ class Course(Bookkeeping):
                     raise
                 continue
             unknown_id = 0
-            await self._heard(task)
+            heard = already + time.monotonic() - since
+            took = polling.took(not_yet, heard) if watched and self._clocks_agree(heard) else None
+            await self._heard(task, took)
             if task.state == "completed":
                 return
+            not_yet = heard
 
-    async def _heard(self, task: Task) -> None:
+    def _clocks_agree(self, elapsed: float) -> bool:
+        """Whether the machine neither slept nor set its clock since the acceptance: else nothing is learned from it."""
+        return abs(time.time() - (self.row.accepted or 0.0) - elapsed) <= max(2.0, 0.05 * elapsed)
+
+    async def _heard(self, task: Task, took: float | None) -> None:
         news = _news(task)
         if task.state == "completed":
-            await self._update(status="completed", completed=time.time(), video_url=task.video_url, **news)
+            now = time.time()
+            await self._update(status="completed", completed=now, took=took, video_url=task.video_url, **news)
         elif task.state == "error":
             name = task.error.name if task.error else "error"
             message = task.error.message if task.error else "The vendor gave no reason."

@@ -41,7 +41,7 @@ def frame_of(picture: SourceImage | None) -> dict[str, Any] | None:
 def entry_of(generation: Generation) -> dict[str, Any]:
     """The Entry of the contract."""
     row = generation.row
-    expected = generation.expected.median if generation.expected and generation.active else None
+    expected = generation.expected if generation.active else None
     return {
         "key": generation.key,
         "generation_id": generation.id,
@@ -52,7 +52,8 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "take": row.take,
         "started": row.created,
         "elapsed": round(generation.elapsed, 2),
-        "expected": expected,
+        "expected": expected and expected.median,
+        "late": expected and expected.late,
         "active": generation.active,
         "simulated": generation.simulated,
         "cost": charge(row.usd, row.provider) or None,

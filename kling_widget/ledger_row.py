@@ -35,6 +35,9 @@ class Row:
         The request's fields; pictures appear as ``sha256:<hex>`` or a URL, never as bytes.
     pictures
         By request field: ``{"name", "sha256", "url"}``.
+    took
+        Seconds from acceptance to ready, halfway between the last "not yet" and the first "ready"; None where it was
+        not watched all the while. What is expected of later ones is learned from it.
     time_factor
         How much faster than the vendor the simulator ran that made it; None when it was the vendor.
     notebook
@@ -56,6 +59,7 @@ class Row:
     accepted: float | None = None
     completed: float | None = None
     saved: float | None = None
+    took: float | None = None
     vendor_status: str | None = None
     video_url: str | None = None
     video_file: str | None = None
@@ -136,7 +140,7 @@ def row_of(record: bytes) -> Row | None:
 
 def _plausible(row: Row) -> bool:
     """Whether the ledger itself could have written it."""
-    times = (row.created, row.accepted, row.completed, row.saved)
+    times = (row.created, row.accepted, row.completed, row.saved, row.took)
     amounts = (row.credits, row.usd, row.time_factor)
     lengths = {row.provider: 255, row.request_hash: 64, row.status: 16, row.generation_id: 256, row.vendor_status: 64}
     return (

@@ -23,6 +23,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE generations ADD COLUMN lease_until FLOAT",
         "ALTER TABLE generations ADD COLUMN notebook VARCHAR(255)",
     ),
+    (  # 1 → 2: how long it took, where that is known well; and the latest of these without reading all rows
+        "ALTER TABLE generations ADD COLUMN took FLOAT",
+        "CREATE INDEX ix_generations_learned ON generations (completed) WHERE took IS NOT NULL",
+    ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
 
@@ -46,6 +50,7 @@ table = sa.Table(
     sa.Column("accepted", sa.Float),
     sa.Column("completed", sa.Float),
     sa.Column("saved", sa.Float),
+    sa.Column("took", sa.Float),
     sa.Column("vendor_status", sa.String(64)),
     sa.Column("video_url", sa.Text),
     sa.Column("video_file", sa.Text),
@@ -58,6 +63,12 @@ table = sa.Table(
     sa.Column("lease_owner", sa.String(200)),
     sa.Column("lease_until", sa.Float),
     sa.UniqueConstraint("provider", "request_hash", "held_take"),
+)
+sa.Index(
+    "ix_generations_learned",
+    table.c.completed,
+    sqlite_where=table.c.took.is_not(None),  # only these: a submission has no more to write than before
+    postgresql_where=table.c.took.is_not(None),
 )
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 

@@ -24,6 +24,7 @@ from .generation import Generation
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
+from .pacing import gate_of
 from .prepare import Prepared, facts_of, prepare
 from .rules import check_generation_id
 from .video import Video
@@ -114,9 +115,10 @@ class Studio:
         MissingKeyError
             No key anywhere.
         """
+        gate = gate_of(self.provider)
         if self.simulated:
-            return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport())
-        return Client(require_key(self._api_key), self.base_url)
+            return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport(), gate=gate)
+        return Client(require_key(self._api_key), self.base_url, gate=gate)
 
     def require_key(self) -> None:
         """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""

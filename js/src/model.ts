@@ -39,7 +39,10 @@ export interface SavedVideo {
   duration: number;
 }
 
-/** One generation; `elapsed` and `expected` in seconds, `elapsed` as of the moment the kernel wrote the entry. */
+/**
+ * One generation; times in seconds. `elapsed` is as of the moment the kernel wrote the entry; half of all are ready after
+ * `expected`, nine in ten after `late`.
+ */
 export interface Entry {
   key: string;
   generation_id: string | null;
@@ -51,6 +54,7 @@ export interface Entry {
   started: number;
   elapsed: number;
   expected: number | null;
+  late: number | null;
   active: boolean;
   simulated: boolean;
   /** What was charged, `$0.66`; null while it isn't known, and on the simulator. */

@@ -112,6 +112,7 @@ export function entry(changes: Partial<Entry> = {}): Entry {
     started: 1_760_000_000,
     elapsed: 72,
     expected: 190,
+    late: 230,
     active: true,
     simulated: false,
     cost: null,

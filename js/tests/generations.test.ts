@@ -36,7 +36,9 @@ test("time goes on between the kernel's messages, the bar with it, and never to 
   await pass(3_000);
   expect(item().textContent).toContain("Generating · 1:15 · about 2 min left");
   await pass(116_000);
-  expect(item().textContent).toContain("3:11 · longer than usual");
+  expect(item().textContent).toContain("3:11 · a few seconds left");
+  await pass(40_000);
+  expect(item().textContent).toContain("3:51 · longer than usual");
   expect(bar()).toBe(97);
 });
 

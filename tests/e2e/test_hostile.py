@@ -154,6 +154,7 @@ def test_the_panel_loads_nothing_from_an_address_that_is_no_web_address(lab: Lab
         "prompt": "p",
         "active": False,
         "expected": None,
+        "late": None,
         "simulated": False,
     }
     entry |= {"generation_id": "g", "duration": 5, "take": 1, "started": 0, "elapsed": 1, "problem": None, "hint": ""}

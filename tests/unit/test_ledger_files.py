@@ -50,6 +50,11 @@ def columns_of(path: Path) -> set[str]:
         return {name for _, name, *_ in plain.execute("PRAGMA table_info(generations)")}
 
 
+def indexes_of(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as plain:
+        return {name for _, name, *_ in plain.execute("PRAGMA index_list(generations)")}
+
+
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     path = old_ledger(tmp_path / "ledger.sqlite")
     ledger = Ledger(path)
@@ -60,6 +65,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     ledger.close()
     Ledger(tmp_path / "new" / "ledger.sqlite").close()
     assert columns_of(path) == columns_of(tmp_path / "new" / "ledger.sqlite")
+    assert "ix_generations_learned" in indexes_of(path) & indexes_of(tmp_path / "new" / "ledger.sqlite")
     with closing(sqlite3.connect(path)) as plain:
         assert plain.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 

@@ -12,7 +12,7 @@ from kling_widget import polling, progress
 from kling_widget.errors import GenerationFailedError
 from kling_widget.ledger import Row
 
-EXPECTED = polling.Expectation(median=186.0, spread=0.35)
+EXPECTED = polling.Expectation((polling.LogNormal(186.0, 0.35),))
 
 
 def generation(**changes: Any) -> Any:
