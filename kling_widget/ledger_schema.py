@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .errors import KlingError
+from .file_systems import is_shared
 from .ledger_row import ROW_FIELDS, Row
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
@@ -79,13 +80,31 @@ def engine_on(path: Path) -> sa.Engine:
 
 
 def make(path: Path) -> sa.Engine:
-    """A new, empty ledger; in WAL mode, which stays in the file: a second kernel reads while we write."""
+    """A new, empty ledger.
+
+    In WAL mode, which stays in the file: a second kernel reads while we write. With a rollback journal where the file
+    system is no place for that, by its kind or because SQLite says so.
+    """
+    if not is_shared(path):
+        try:
+            return _make(path, "WAL")
+        except sa.exc.OperationalError:  # such as SQLITE_IOERR_SHMMAP; a full disk is told by the second try
+            for suffix in ("", "-wal", "-journal"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return _make(path, "DELETE")
+
+
+def _make(path: Path, journal: str) -> sa.Engine:
     engine = engine_on(path)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        metadata.create_all(connection)
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            metadata.create_all(connection)
+            connection.commit()
+    except sa.exc.OperationalError:
+        engine.dispose()  # or the file stays open
+        raise
     return engine
 
 

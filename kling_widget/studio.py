@@ -122,6 +122,11 @@ class Studio:
         """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""
         _ = self.client
 
+    def offer_key(self, api_key: ApiKey) -> None:
+        """Use this key if none was given. What Colab is asked for on the main thread is not to be asked on the loop."""
+        if self._api_key is None and "client" not in self.__dict__:
+            self._api_key = api_key
+
     def use_key(self, api_key: ApiKey) -> None:
         """Use this key from now on."""
         if self._api_key is None or self._api_key.reveal() != api_key.reveal():
@@ -282,12 +287,14 @@ class Studio:
         Raises
         ------
         MissingKeyError
-            No key anywhere.
+            No key anywhere, and the video is not here yet.
         """
-        self.require_key()
-        ledger = self.workspace.ledger
-        row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
+        row = None
+        if self.has_ledger:
+            ledger = self.workspace.ledger
+            row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
         if row is None:
+            self.require_key()
             check_generation_id(generation_id)
             stranger = Row(
                 client_request_id=new_client_request_id(),
@@ -296,9 +303,10 @@ class Studio:
                 status="queued",
                 generation_id=generation_id,
             )
-            row, _ = ledger.admit(stranger)
+            row, _ = self.workspace.ledger.admit(stranger)
         generation = self._generation(row)
         if generation.video is None:
+            self.require_key()
             generation.watch()
         return generation
 

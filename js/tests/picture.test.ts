@@ -88,6 +88,7 @@ test("nothing more of the original is sent while a smaller copy is being made", 
   choose(ui.getByLabelText("First frame"), picture(10_000_001, "big.png"));
   await until(() => ui.queryByRole("button", { name: "Send a smaller copy" }));
   ui.getByRole("button", { name: "Send a smaller copy" }).click();
+  await until(() => model.of("upload").length);
   kernel((message) => receiver.take(message));
   receiver.take(model.of("upload")[0]!);
   await pass(60_000);

@@ -44,11 +44,12 @@ def generations(page: Page | Locator) -> Locator:
 
 def assert_plays(video: Locator, size: tuple[int, int]) -> None:
     """A video has data, the right size, and moves."""
-    expect(video).to_be_visible()
+    expect(video).to_be_visible(timeout=MADE)
     video.evaluate("video => { video.muted = true; return video.play(); }")
-    video.page.wait_for_function("video => video.readyState >= 3", arg=video.element_handle())
+    handle = video.element_handle()
+    frame = handle.owner_frame()
+    assert frame is not None
+    frame.wait_for_function("video => video.readyState >= 3", arg=handle)
     assert video.evaluate("video => [video.videoWidth, video.videoHeight]") == list(size)
     before = video.evaluate("video => video.currentTime")
-    video.page.wait_for_function(
-        "([video, before]) => video.currentTime > before", arg=[video.element_handle(), before]
-    )
+    frame.wait_for_function("([video, before]) => video.currentTime > before", arg=[handle, before])
