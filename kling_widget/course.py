@@ -202,7 +202,7 @@ class Course(Bookkeeping):
             waited = already + time.monotonic() - since
             expected = self.expected or polling.expect(None)
             if wait_first:  # else it may have been ready for long: asked at once
-                await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
+                await background.pause(polling.next_delay(waited, expected, random.random(), retry_after))
             self._studio.leases.check(self.row.client_request_id)
             if time.monotonic() - since > polling.WATCH_FOR:
                 raise stopped(self.row, f"Not ready after {polling.WATCH_FOR / 3600:g} hours.")

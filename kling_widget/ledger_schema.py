@@ -25,7 +25,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (  # 1 → 2: how long it took, where that is known well; and the latest of these without reading all rows
         "ALTER TABLE generations ADD COLUMN took FLOAT",
-        "CREATE INDEX ix_generations_learned ON generations (completed) WHERE took IS NOT NULL",
+        "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL",
     ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
@@ -66,6 +66,7 @@ table = sa.Table(
 )
 sa.Index(
     "ix_generations_learned",
+    table.c.provider,
     table.c.completed,
     sqlite_where=table.c.took.is_not(None),  # only these: a submission has no more to write than before
     postgresql_where=table.c.took.is_not(None),

@@ -313,6 +313,19 @@ def test_clocks_that_are_set_and_laptops_that_sleep(tmp_path: Path, way: str, wh
             world.close()
 
 
+def test_after_a_laptop_slept_it_is_asked_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path / "clips", clip())
+    with world.seams():
+        try:
+            generation = world.studio.submit(picture(), "slow dolly in", send_anyway=True)
+            world.run(20.0)  # past the early look: the next question would come a minute later
+            world.clock.sleep(3600)
+            world.run(10.0)
+            assert generation.status == "completed", generation.error
+        finally:
+            world.close()
+
+
 def test_the_table_is_as_long_as_promised() -> None:
     assert len(TABLE) + len(CLOCKS) >= 40
     assert len({case.name for case in TABLE}) == len(TABLE)
