@@ -16,6 +16,9 @@ __version__ = "0.1.0"
 # the same names from __init__.pyi (tests/unit/test_package.py compares the two).
 _ROOMS = {
     "api": ("balance", "generate", "generations", "resume", "spending", "submit"),
+    "batch_api": ("batch", "sweep"),
+    "batch_results": ("Result", "Results"),
+    "batches": ("Batch",),
     "client": ("Client",),
     "errors": (
         "AuthenticationError",
@@ -28,6 +31,7 @@ _ROOMS = {
         "InvalidRequestError",
         "KlingError",
         "MissingKeyError",
+        "NotConfirmedError",
         "RateLimitError",
         "ServerError",
         "StoppedWatchingError",

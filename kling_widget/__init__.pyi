@@ -4,6 +4,11 @@ from .api import generations as generations
 from .api import resume as resume
 from .api import spending as spending
 from .api import submit as submit
+from .batch_api import batch as batch
+from .batch_api import sweep as sweep
+from .batch_results import Result as Result
+from .batch_results import Results as Results
+from .batches import Batch as Batch
 from .client import Client as Client
 from .errors import AuthenticationError as AuthenticationError
 from .errors import BudgetExceededError as BudgetExceededError
@@ -15,6 +20,7 @@ from .errors import InsufficientCreditsError as InsufficientCreditsError
 from .errors import InvalidRequestError as InvalidRequestError
 from .errors import KlingError as KlingError
 from .errors import MissingKeyError as MissingKeyError
+from .errors import NotConfirmedError as NotConfirmedError
 from .errors import RateLimitError as RateLimitError
 from .errors import ServerError as ServerError
 from .errors import StoppedWatchingError as StoppedWatchingError

@@ -48,14 +48,18 @@ class Account:
 
     def line(self, duration: int | None) -> str:
         """What the next one costs and takes, in a few words: ``about $0.66 of $12.50 · ready in about 3 min``."""
-        studio = self._studio
-        known = studio.workspace.ledger.durations(studio.provider, duration) if studio.has_ledger else []
-        median = polling.expect(duration, known, studio.time_factor).median
+        median = self.usual(duration)
         takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
-        if studio.simulated:
+        if self._studio.simulated:
             return f"free · {takes}"
         left = "" if self.balance is None else f" of {dollars(self.balance)}"
         return f"about {dollars(estimate(duration, self.expenses()))}{left} · ready in {takes}"
+
+    def usual(self, duration: int | None) -> float:
+        """Seconds that a clip of this length usually takes here."""
+        studio = self._studio
+        known = studio.workspace.ledger.durations(studio.provider, duration) if studio.has_ledger else []
+        return polling.expect(duration, known, studio.time_factor).median
 
     def limit(self, budget: float | None) -> float | None:
         """The budget that holds, in USD: of the call, else of the studio, else ``KLING_WIDGET_BUDGET``; None: no limit.

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 NAP = 5.0  # seconds between two looks at the wall clock in a longer pause
 OVERSLEPT = 30.0  # seconds it may be ahead then, on a busy machine
+TURN = 0.5  # seconds; what Ctrl-C takes at most while a cell awaits
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,11 @@ def start(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     return asyncio.run_coroutine_threadsafe(coroutine, loop())
 
 
-def go(coroutine: Coroutine[Any, Any, object]) -> None:
+def go(coroutine: Coroutine[Any, Any, object]) -> Future[Any]:
     """Run a coroutine on the background loop for its effects; what it raises goes to the log."""
-    start(coroutine).add_done_callback(_report)
+    future = start(coroutine)
+    future.add_done_callback(_report)
+    return future
 
 
 def _report(future: Future[object]) -> None:
@@ -119,8 +122,35 @@ async def bridge(future: Future[T]) -> T:
             here.call_soon_threadsafe(lambda: None if told.done() else told.set_result(None))
 
     future.add_done_callback(tell)
-    await told
+    with _turning(here):
+        await told
     return future.result()
+
+
+@contextlib.contextmanager
+def _turning(here: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Keep a loop turning while something waits in it, so that Ctrl-C ends an ``await`` in a notebook.
+
+    ipykernel's SIGINT handler (6.29 to 7.4) leaves word in the cell's loop without waking it: a loop that sleeps reads
+    it when what is awaited is over.
+    """
+    pulse: list[asyncio.TimerHandle] = []
+
+    def turn() -> None:
+        pulse[:] = [here.call_later(TURN, turn)]
+
+    if here is not _loop:
+        turn()
+    try:
+        yield
+    finally:
+        for handle in pulse:
+            handle.cancel()
+
+
+async def ended(future: Future[Any]) -> None:
+    """Await the end of a future, however it ends."""
+    await asyncio.wait([asyncio.ensure_future(bridge(future))])
 
 
 def wait(future: Future[T], timeout: float | None = None) -> T:

@@ -5,6 +5,7 @@ KlingError
 ├── InvalidRequestError         refused before sending, or 400 (and 404, 422)
 ├── ImageError                  a picture that cannot be read or used
 ├── BudgetExceededError         refused before sending: it would cost more than allowed
+├── NotConfirmedError           a batch was not confirmed: answered no, or nobody there to ask
 ├── AuthenticationError         401
 ├── InsufficientCreditsError    403
 ├── RateLimitError              429 for good
@@ -92,6 +93,10 @@ class ImageError(KlingError):
 
 class BudgetExceededError(KlingError):
     """Refused before sending: the estimate is above the budget (USD)."""
+
+
+class NotConfirmedError(KlingError):
+    """A batch would cost money, and nobody said that this is wanted. Nothing was submitted."""
 
 
 class AuthenticationError(KlingError):

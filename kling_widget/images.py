@@ -11,7 +11,7 @@ from . import picture_codec
 from .errors import ImageError
 from .picture_files import broken, open_picture, pixels
 from .picture_pixels import orientation, to_srgb
-from .picture_sources import FileBytes, WebAddress, read_source
+from .picture_sources import FileBytes, Found, WebAddress, read_source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -87,14 +87,13 @@ class SourceImage:
         found = read_source(source)
         title = _short(name or found.name)
         if isinstance(found, WebAddress):
-            digest = hashlib.sha256(found.url.encode()).hexdigest()
-            return cls(title, digest, url=found.url)
+            return cls(title, _identity(found), url=found.url)
         if isinstance(found, FileBytes):
-            digest, size = hashlib.sha256(found.data).hexdigest(), len(found.data)
+            size: int | None = len(found.data)
             encoded = picture_codec.encode_file(found.data, title, background)
         else:
-            encoded = picture_codec.encode_image(found.image, title, background)
-            digest, size = found.identity or _pixel_hash(found.image), None
+            encoded, size = picture_codec.encode_image(found.image, title, background), None
+        digest = _identity(found)
         if encoded.flattened and background != "white":
             digest = hashlib.sha256(f"{digest} on {background}".encode()).hexdigest()
         return cls(
@@ -166,6 +165,21 @@ class SourceImage:
             return open_picture(self.data, "PNG" if self.media_type == "image/png" else "JPEG", self.name)
         except broken() as error:
             raise ImageError(f"{self.name} cannot be read.", hint="Choose another picture.") from error
+
+
+def reference(picture: SourceImage | FileBytes | WebAddress) -> str:
+    """How a request that is kept names a picture: its URL, or ``sha256:<hex>``. Nothing is decoded for that."""
+    digest = picture.sha256 if isinstance(picture, SourceImage) else _identity(picture)
+    return getattr(picture, "url", None) or f"sha256:{digest}"
+
+
+def _identity(found: Found) -> str:
+    """SHA-256 (hex) of a source as given."""
+    if isinstance(found, WebAddress):
+        return hashlib.sha256(found.url.encode()).hexdigest()
+    if isinstance(found, FileBytes):
+        return hashlib.sha256(found.data).hexdigest()
+    return found.identity or _pixel_hash(found.image)
 
 
 def preflight(width: int, height: int) -> tuple[str, ...]:

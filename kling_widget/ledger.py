@@ -109,7 +109,7 @@ class Ledger:
             if new_take:
                 row = row.with_(take=self._next_take(row))
             else:
-                held = self._holder(row)
+                held = self.holder(row.provider, row.request_hash, row.take)
                 if held is not None:
                     return held, False
             try:
@@ -124,9 +124,10 @@ class Ledger:
                 continue  # another kernel took this take a moment ago: look again
             return row, True
 
-    def _holder(self, row: Row) -> Row | None:
-        same = (_table.c.provider == row.provider) & (_table.c.request_hash == row.request_hash)
-        return self._one(same & (_table.c.held_take == row.take))
+    def holder(self, provider: str, request_hash: str, take: int) -> Row | None:
+        """The row that holds a take of a request: made, under way, or perhaps accepted."""
+        same = (_table.c.provider == provider) & (_table.c.request_hash == request_hash)
+        return self._one(same & (_table.c.held_take == take))
 
     def _next_take(self, row: Row) -> int:
         same = (_table.c.provider == row.provider) & (_table.c.request_hash == row.request_hash)
@@ -230,6 +231,13 @@ class Ledger:
         query = sa.select(*COLUMNS).where(open_ | unsaved).order_by(_table.c.created)
         with self._reading() as connection:
             return [Row(**row) for row in connection.execute(query).mappings()]
+
+    def prompts(self, provider: str) -> set[str]:
+        """Every prompt that was ever asked for."""
+        prompt = _table.c.request["prompt"].as_string()
+        query = sa.select(prompt).where(_table.c.provider == provider, prompt.is_not(None)).distinct()
+        with self._reading() as connection:
+            return set(connection.execute(query).scalars())
 
     def expenses(self, provider: str) -> list[Expense]:
         """Everything of a provider that cost or may cost something, newest first."""

@@ -62,6 +62,8 @@ def read_source(source: Any) -> Found:
     ImageError
         Nothing there, not readable, or not a form that can hold a picture.
     """
+    if isinstance(source, (FileBytes, ImageValue, WebAddress)):
+        return source
     if isinstance(source, str):
         return _from_text(source)
     if isinstance(source, (bytes, bytearray, memoryview)):

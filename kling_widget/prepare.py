@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import ImageError, InvalidRequestError, KlingError
-from .images import SourceImage
+from .images import SourceImage, reference
+from .picture_sources import FileBytes, ImageValue, WebAddress, read_source
 from .request import PICTURE_FIELDS, ImageToVideoRequest
 from .workspace import Workspace
 
+Picture = SourceImage | FileBytes | WebAddress
+
 SEND_ANYWAY = "To send it all the same: send_anyway=True."
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A request that keeps the rules of its fields. Its pictures are read and recognised; files are not decoded yet."""
+
+    request: ImageToVideoRequest
+    pictures: dict[str, Picture]
 
 
 @dataclass(frozen=True)
@@ -34,18 +46,42 @@ def prepare(
     KlingError
         Something breaks a rule, or the workspace can't be written to.
     """
+    return keep(workspace, draft(image, prompt, tail_image=tail_image, **fields), send_anyway=send_anyway)
+
+
+def draft(image: Any, prompt: str, *, tail_image: Any = None, **fields: Any) -> Draft:
+    """Read the pictures and say what is asked for: enough to know whether it was asked for before.
+
+    Parameters as of :meth:`Studio.submit`.
+
+    Raises
+    ------
+    KlingError
+        Something breaks a rule, or a picture can't be read.
+    """
     _refuse_unknown_fields(fields)
     if image is None:
         raise ImageError("There is no first frame.", hint="Choose a picture to start from.", field="image_url")
     given = {"image_url": image, "tail_image_url": tail_image, "static_mask": fields.pop("static_mask", None)}
-    pictures = {name: _load(name, value) for name, value in given.items() if value is not None}
+    pictures = {name: _read(name, value) for name, value in given.items() if value is not None}
     masks = fields.pop("dynamic_masks", None)
     if masks is not None:
         fields["dynamic_masks"] = [_mask(number, mask, pictures) for number, mask in enumerate(masks)]
-    named = {name: _reference(picture) for name, picture in pictures.items() if name in PICTURE_FIELDS}
-    request = ImageToVideoRequest(**{**fields, **named, "prompt": prompt})
+    named = {name: reference(picture) for name, picture in pictures.items() if name in PICTURE_FIELDS}
+    return Draft(ImageToVideoRequest(**{**fields, **named, "prompt": prompt}), pictures)
+
+
+def keep(workspace: Workspace, draft: Draft, *, send_anyway: bool = False) -> Prepared:
+    """Decode the pictures of a draft, encode them as they are sent, and keep them.
+
+    Raises
+    ------
+    KlingError
+        A picture can't be used, the model will probably not take it, or the workspace can't be written to.
+    """
+    pictures = {name: _load(name, picture) for name, picture in draft.pictures.items()}
     if not send_anyway:
-        _raise_advice(request, pictures)
+        _raise_advice(draft.request, pictures)
     try:
         for picture in pictures.values():
             if picture.data is not None:
@@ -55,18 +91,13 @@ def prepare(
             f"The workspace {workspace.path} cannot be written to: {error.strerror or error}.",
             hint="Nothing was submitted. Choose another folder with workspace=… or KLING_WIDGET_WORKSPACE.",
         ) from error
-    return Prepared(request, pictures)
+    return Prepared(draft.request, pictures)
 
 
-def _mask(number: int, mask: Any, pictures: dict[str, SourceImage]) -> dict[str, Any]:
+def _mask(number: int, mask: Any, pictures: dict[str, Picture]) -> dict[str, Any]:
     fields = dict(mask) if isinstance(mask, Mapping) else {"mask": mask.mask, "trajectories": mask.trajectories}
-    picture = _load("dynamic_masks", fields.get("mask"))
-    pictures[f"dynamic_masks.{number}"] = picture
-    return {**fields, "mask": _reference(picture)}
-
-
-def _reference(picture: SourceImage) -> str:
-    return picture.url or f"sha256:{picture.sha256}"
+    picture = pictures[f"dynamic_masks.{number}"] = _read("dynamic_masks", fields.get("mask"))
+    return {**fields, "mask": reference(picture)}
 
 
 def facts_of(picture: SourceImage) -> dict[str, Any]:
@@ -84,9 +115,23 @@ def _raise_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]
         raise InvalidRequestError(said, hint=SEND_ANYWAY, field=field, advice=True)
 
 
-def _load(field: str, source: Any) -> SourceImage:
+def _read(field: str, source: Any) -> Picture:
+    with _about(field):
+        found = source if isinstance(source, SourceImage) else read_source(source)
+        # Not a Pillow image's pixels either: it may be a huge file, opened and not decoded, which only load() refuses.
+        return SourceImage.load(found) if isinstance(found, ImageValue) else found
+
+
+def _load(name: str, picture: Picture) -> SourceImage:
+    with _about(name.partition(".")[0]):
+        return SourceImage.load(picture)
+
+
+@contextmanager
+def _about(field: str) -> Iterator[None]:
+    """An error of a picture says which field it is about."""
     try:
-        return SourceImage.load(source)
+        yield
     except ImageError as error:
         error.field = field
         raise

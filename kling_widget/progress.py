@@ -97,8 +97,31 @@ async def _tick(generation: Generation, surface: _Surface) -> None:
         surface.update(generation)
 
 
-class CellOutput:
+class LiveOutput:
     """An output of the running cell that can be changed later, from any thread, also when the cell is over.
+
+    Parameters
+    ----------
+    bundle
+        What it shows at first, by media type.
+    """
+
+    def __init__(self, bundle: dict[str, str]) -> None:
+        from IPython.display import DisplayHandle
+
+        self._last = bundle
+        self._handle: Any = DisplayHandle()
+        self._handle.display(bundle, raw=True)
+
+    def show(self, bundle: dict[str, str]) -> None:
+        """Show this, if it is another than what is shown."""
+        if bundle != self._last:
+            self._last = bundle
+            self._handle.update(bundle, raw=True)
+
+
+class CellOutput:
+    """Generations in an output of the running cell.
 
     Parameters
     ----------
@@ -109,8 +132,6 @@ class CellOutput:
     """
 
     def __init__(self, generations: Iterable[Generation] = (), *, videos_only: bool = False) -> None:
-        from IPython.display import DisplayHandle
-
         self._videos_only = videos_only
         self._generations = list(generations)
         self._players: dict[str, tuple[str, str]] = {}
@@ -118,18 +139,13 @@ class CellOutput:
             generation.shown_in_cell = running_cell()
             if generation.video is not None:
                 generation.video.shown_in_cell = generation.shown_in_cell
-        self._last = self._bundle()
-        self._handle: Any = DisplayHandle()
-        self._handle.display(self._last, raw=True)
+        self._output = LiveOutput(self._bundle())
 
     def update(self, generation: Generation) -> None:
         """Show the present state, if it is another than what is shown."""
         if generation not in self._generations:
             self._generations.append(generation)
-        bundle = self._bundle()
-        if bundle != self._last:
-            self._last = bundle
-            self._handle.update(bundle, raw=True)
+        self._output.show(self._bundle())
 
     def _bundle(self) -> dict[str, str]:
         shown = [each for each in self._generations if each.video is not None or not self._videos_only]

@@ -69,6 +69,12 @@ def _has_host(url: str) -> bool:
         return False
 
 
+def check_take(value: object) -> None:
+    """Raise `InvalidRequestError` unless `value` is 1, 2, 3 … or ``"new"``."""
+    if value != "new" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InvalidRequestError(f'take must be 1, 2, 3 … or "new", not {value!r}.')
+
+
 def shown(value: object) -> str:
     """A value for a sentence or a repr, never the megabytes of a picture."""
     text = repr(value)

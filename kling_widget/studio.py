@@ -19,19 +19,19 @@ from .arrivals import Arrivals
 from .client import BASE_URL, Client, new_client_request_id
 from .connections import SIMULATOR_URL
 from .credentials import ApiKey, hidden, require_key, simulation_forced
-from .errors import InvalidRequestError
 from .generation import Generation
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
 from .pacing import gate_of
 from .prepare import Prepared, facts_of, prepare
-from .rules import check_generation_id
+from .rules import check_generation_id, check_take
 from .video import Video
 from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .money import Spending
+    from .request import ImageToVideoRequest
     from .simulator import Simulator
 
 SUBMISSIONS_AT_ONCE = 4  # each holds one picture as Base64 in memory, some 13 MB at most
@@ -179,8 +179,7 @@ class Studio:
 
     def admit(self, prepared: Prepared, take: Take = 1, budget: float | None = None) -> Generation:
         """Write the ledger's row and start; or return the generation that is there already."""
-        if take != "new" and (isinstance(take, bool) or not isinstance(take, int) or take < 1):
-            raise InvalidRequestError(f'take must be 1, 2, 3 … or "new", not {take!r}.')
+        check_take(take)
         row = Row(
             client_request_id=new_client_request_id(),
             provider=self.provider,
@@ -194,28 +193,34 @@ class Studio:
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
-        generation = self._generation(row)
-        if generation.video is None:
-            generation.watch()
-        return generation
+        return self.go_on(row)
 
-    def again(self, generation: Generation, budget: float | None = None) -> Generation:
-        """Submit an earlier request once more, as a new take. It may be paid twice if the first one was accepted."""
+    def again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
+        """Submit an earlier request once more; as a new take it may be paid twice if the first one was accepted.
+
+        Parameters
+        ----------
+        generation
+            The earlier one.
+        budget
+            As of :meth:`submit`.
+        new_take
+            False for one that was refused, and so gave its take back.
+        """
         earlier = generation.row
         row = Row(
             client_request_id=new_client_request_id(),
             provider=earlier.provider,
             request_hash=earlier.request_hash,
+            take=earlier.take,
             request=earlier.request,
             pictures=earlier.pictures,
             time_factor=earlier.time_factor,
             notebook=notebook_name(),
         )
-        row, _ = self._admit(row, budget, new_take=True)
+        row, _ = self._admit(row, budget, new_take=new_take)
         self.account.balance = None
-        generation = self._generation(row)
-        generation.watch()
-        return generation
+        return self.go_on(row)
 
     def _admit(self, row: Row, budget: float | None, *, new_take: bool) -> tuple[Row, bool]:
         """Write the row with our lease on it: nobody may look up what we are about to submit."""
@@ -258,6 +263,18 @@ class Studio:
             await background.in_thread(self.workspace.keep_metadata, target, row)
 
     # Finding again
+
+    def held(self, request: ImageToVideoRequest, take: int = 1) -> Row | None:
+        """The row of this request and take, if it was asked for before and not refused."""
+        return self.workspace.ledger.holder(self.provider, request.content_hash(), take) if self.has_ledger else None
+
+    def go_on(self, row: Row) -> Generation:
+        """The generation of a row, watched unless its video is there; sent only if it is one of `unsent`."""
+        generation = self._generation(row)
+        if generation.video is None:
+            self.require_key()
+            generation.watch()
+        return generation
 
     def generations(self, limit: int | None = None) -> list[Generation]:
         """Everything ever submitted here, or the latest `limit` of it, newest first."""
@@ -306,11 +323,7 @@ class Studio:
                 generation_id=generation_id,
             )
             row, _ = self.workspace.ledger.admit(stranger)
-        generation = self._generation(row)
-        if generation.video is None:
-            self.require_key()
-            generation.watch()
-        return generation
+        return self.go_on(row)
 
     def _generation(self, row: Row) -> Generation:
         with self._lock:

@@ -1,0 +1,165 @@
+"""``batch`` and ``sweep``: many videos by one call, counted, priced and confirmed before anything is sent."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+from . import contact_sheet
+from .batch_plan import ask, plan
+from .batch_rows import Rows, grid, rows_of
+from .batches import Batch
+from .credentials import ApiKey, hidden
+from .errors import InvalidRequestError
+from .notebook_files import kernel_shell
+from .studio import Studio
+from .studios import studio_for
+
+# The vendor documents no limit. Eight under way ask about once a second, and make a clip of 3 minutes every 23 s: the
+# first ones can be seen, and the batch stopped, before much is spent.
+CONCURRENCY = 8
+
+
+def batch(
+    rows: Any,
+    *,
+    concurrency: int = CONCURRENCY,
+    budget: float | None = None,
+    confirm: bool = True,
+    keep: Iterable[str] = (),
+    progress: bool = True,
+    send_anyway: bool = False,
+    api_key: str | ApiKey | None = None,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+    **fields: Any,
+) -> Batch:
+    """Ask for many videos: says how many and what they cost, asks once, and makes them, so many at a time.
+
+    Repeatable: what is there already, or under way, is not made again. So after a failure, a stop or a crash the same
+    call makes what is missing. A row that fails carries its error and stops no other.
+
+    Parameters
+    ----------
+    rows
+        A DataFrame (pandas or polars) or a mapping of columns; or an iterable of mappings, of
+        :class:`ImageToVideoRequest` or of pictures. Columns are ``image``, ``prompt``, ``tail_image``,
+        ``negative_prompt``, ``duration``, ``cfg_scale``, ``take`` and the other fields of a request, in every form that
+        :func:`submit` takes. A missing value (None, NaN) leaves a field unset. Any other column raises, unless `keep`
+        names it. In a mapping of columns one value is for every row. An iterator is read on background threads, a row
+        when there is room for it; it may have no end.
+    concurrency
+        How many are under way at once, at most. The vendor documents no limit; where it refuses (429), fewer are.
+    budget
+        USD that everything made from this workspace may cost together (see :class:`Studio`). The first row that would
+        go beyond ends the submissions.
+    confirm
+        False makes them unasked. Nobody is asked where nothing costs anything.
+    keep
+        Columns to carry along into the results.
+    progress
+        Show a contact sheet in the output of the running cell, or a line in the terminal.
+    send_anyway, api_key, base_url, workspace, simulate
+        As of :func:`submit`.
+    **fields
+        Fields for every row that does not say otherwise.
+
+    Returns
+    -------
+    Batch
+        ``await`` it or ``.wait()`` for all results, or iterate (``for``, ``async for``) as they come.
+
+    Raises
+    ------
+    NotConfirmedError
+        Answered no, or nobody is there to ask.
+    InvalidRequestError
+        `rows` are none, or have a column that a request does not have.
+    KlingError
+        Nothing was submitted; see :mod:`kling_widget.errors`.
+
+    Examples
+    --------
+    >>> results = kw.batch(Path("photos").glob("*.jpg"), prompt="slow dolly in").wait()  # doctest: +SKIP
+    >>> results.to_pandas()  # doctest: +SKIP
+    """
+    api_key = hidden(api_key)
+    given = rows_of(rows, fields, keep)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    return _begin(
+        studio, given, concurrency=concurrency, budget=budget, confirm=confirm, progress=progress,
+        send_anyway=send_anyway,
+    )  # fmt: skip
+
+
+def sweep(
+    *,
+    concurrency: int = CONCURRENCY,
+    budget: float | None = None,
+    confirm: bool = True,
+    progress: bool = True,
+    send_anyway: bool = False,
+    api_key: str | ApiKey | None = None,
+    base_url: str | None = None,
+    workspace: str | os.PathLike[str] | None = None,
+    simulate: bool = False,
+    **fields: Any,
+) -> Batch:
+    """Try every combination of some values: a priced grid, asked for once, made like a :func:`batch`.
+
+    Parameters
+    ----------
+    **fields
+        Fields of a request. A list (tuple, range, array of one dimension) is what to try; any other value is for all.
+        The last list varies fastest. ``take=[1, 2, 3]`` makes three of each.
+    concurrency, budget, confirm, progress, send_anyway, api_key, base_url, workspace, simulate
+        As of :func:`batch`.
+
+    Returns
+    -------
+    Batch
+
+    Raises
+    ------
+    NotConfirmedError, InvalidRequestError, KlingError
+        As of :func:`batch`.
+
+    Examples
+    --------
+    >>> kw.sweep(image="cat.png", prompt=["dolly in", "pan left"], cfg_scale=[0.2, 0.5, 0.8])  # doctest: +SKIP
+    """
+    api_key = hidden(api_key)
+    rows = grid(fields)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    return _begin(
+        studio, rows, concurrency=concurrency, budget=budget, confirm=confirm, progress=progress,
+        send_anyway=send_anyway,
+    )  # fmt: skip
+
+
+def _begin(
+    studio: Studio,
+    rows: Rows,
+    *,
+    concurrency: int = CONCURRENCY,
+    budget: float | None = None,
+    confirm: bool = True,
+    progress: bool = True,
+    send_anyway: bool = False,
+) -> Batch:
+    """Count, price, ask, and start. Parameters as of :func:`batch`."""
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise InvalidRequestError(f"concurrency must be 1 or more, not {concurrency!r}.")
+    planned = plan(studio, rows, budget)
+    if planned.to_make or planned.rows is None:
+        studio.require_key()
+    if progress or (confirm and planned.costs):
+        print(planned, file=None if kernel_shell() is not None else sys.stderr)
+    if confirm:
+        ask(planned)
+    batch = Batch(studio, rows, planned, concurrency=concurrency, budget=budget, send_anyway=send_anyway)
+    batch.start(contact_sheet.surface(batch) if progress else None)
+    return batch

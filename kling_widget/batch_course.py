@@ -1,0 +1,181 @@
+"""``BatchCourse``: what a batch goes through on the background loop: read a row, find or submit it, follow it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from . import background, retry
+from .backpressure import Turnstile, Window
+from .batch_results import Result, result_of
+from .batch_rows import BatchRow, Rows, described
+from .errors import (
+    AuthenticationError,
+    BudgetExceededError,
+    InsufficientCreditsError,
+    KlingError,
+    MissingKeyError,
+    RateLimitError,
+)
+from .prepare import draft, keep
+from .rules import check_take
+
+if TYPE_CHECKING:
+    from .generation import Generation
+    from .studio import Studio
+
+TRIES_ALONE = 5  # refusals (429) of one row with nothing else under way; then the vendor takes nothing now
+
+# What keeps every other row from being made, too.
+_CLOSING = (BudgetExceededError, AuthenticationError, InsufficientCreditsError, MissingKeyError)
+
+
+@dataclass
+class _Entry:
+    """A row that was read: what is told of it, and its generation once there is one."""
+
+    number: int
+    row: BatchRow = field(default_factory=lambda: BatchRow({}, {}))
+    generation: Generation | None = None
+
+
+class BatchCourse:
+    """Rows on their way to results; at no time more than the window lets in.
+
+    Parameters
+    ----------
+    studio
+        Ledger and provider.
+    rows
+        What to make.
+    concurrency
+        How many are under way at once, at most.
+    budget, send_anyway
+        As of :meth:`kling_widget.Studio.submit`.
+    """
+
+    def __init__(
+        self, studio: Studio, rows: Rows, *, concurrency: int, budget: float | None, send_anyway: bool
+    ) -> None:
+        self.finished: list[Result] = []
+        self.begun = self.made = self.failed = 0
+        self.simulated = studio.simulated
+        self.closed_by: KlingError | None = None
+        self._studio = studio
+        self._rows = rows
+        self._budget = budget
+        self._send_anyway = send_anyway
+        self._turnstile = Turnstile(Window(concurrency))
+        self._left = 0  # rows that were read and not submitted
+        self._took = 0.0  # seconds, of all clips made by this batch
+        self._under_way: dict[int, _Entry] = {}
+        self._following: set[asyncio.Task[None]] = set()
+        self._news: Future[None] = Future()
+
+    async def _go(self) -> None:
+        """All the way; what the rows themselves raise comes out when everything under way is over."""
+        try:
+            await self._read_and_submit()
+        finally:
+            while self._following:
+                await asyncio.wait(self._following)
+
+    async def _read_and_submit(self) -> None:
+        """One row after the other, each read when there is room for it: in the order in which the budget is spent."""
+        rows = enumerate(self._rows.read())
+        while await self._turnstile.enter():
+            entry = None
+            try:
+                entry = await self._begun(rows)
+            finally:
+                if entry is None or entry.generation is None:
+                    self._turnstile.leave()
+            if entry is None:
+                return
+            if entry.generation is not None:
+                self._under_way[entry.number] = entry
+                following = asyncio.create_task(self._follow(entry))
+                self._following.add(following)
+                following.add_done_callback(partial(self._followed, entry))
+
+    async def _begun(self, rows: Iterator[tuple[int, Any]]) -> _Entry | None:
+        """The next row, asked for unless it fails; None when there is none. Nothing here holds its pictures after."""
+        if self.closed_by is not None and self._rows.length is None:
+            return None  # of rows without an end, none would ever be made again
+        found = await background.in_thread(next, rows, None)
+        if found is None or not self._turnstile.is_open:
+            return None
+        entry = _Entry(found[0])
+        self.begun += 1
+        beginning = asyncio.create_task(background.in_thread(self._ask_for, entry, found[1]))
+        await asyncio.wait([beginning])
+        if (error := beginning.exception()) is not None:
+            self._finish(entry, error)
+        return entry
+
+    def _ask_for(self, entry: _Entry, raw: Any) -> None:
+        """Find the generation of a row, or submit it. Blocks while its pictures are read and encoded."""
+        row = self._rows.row(raw)
+        entry.row = BatchRow(described(row.fields), row.kept)
+        fields = dict(row.fields)
+        take = fields.pop("take", 1)
+        check_take(take)
+        asked = draft(fields.pop("image", None), fields.pop("prompt", ""), **fields)
+        held = None if take == "new" else self._studio.held(asked.request, take)
+        if held is not None:
+            entry.generation = self._studio.go_on(held)
+            return
+        if self.closed_by is not None:
+            raise self.closed_by
+        prepared = keep(self._studio.workspace, asked, send_anyway=self._send_anyway)
+        entry.generation = self._studio.admit(prepared, take, self._budget)
+
+    async def _follow(self, entry: _Entry) -> None:
+        """Wait for a generation. One that was refused with 429 is asked for again when there is room."""
+        refusals = 0
+        while entry.generation is not None:
+            try:
+                await entry.generation
+            except RateLimitError as error:
+                if entry.generation.row.status != "rejected":
+                    raise
+                refusals += 1
+                if self._turnstile.inside == 1 and refusals > TRIES_ALONE:
+                    self.closed_by = self.closed_by or error
+                pause = retry.backoff(refusals, random.random(), error.retry_after)
+                if self.closed_by is not None or not await self._turnstile.enter_again(pause):
+                    raise
+            else:
+                return
+            again = partial(self._studio.again, entry.generation, self._budget, new_take=False)
+            entry.generation = await background.in_thread(again)
+
+    def _followed(self, entry: _Entry, task: asyncio.Task[None]) -> None:
+        error = task.exception()
+        self._under_way.pop(entry.number)
+        self._finish(entry, error)
+        self._turnstile.leave(succeeded=error is None)
+        self._following.discard(task)
+
+    def _finish(self, entry: _Entry, error: BaseException | None) -> None:
+        if isinstance(error, _CLOSING):
+            self.closed_by = self.closed_by or error
+        left = entry.generation is None and error is self.closed_by
+        result = result_of(entry.number, entry.row, entry.generation, error, self._studio, left=left)
+        self.made += result.path is not None
+        self.failed += result.failed
+        self.simulated = self.simulated or (entry.generation is not None and entry.generation.simulated)
+        self._left += left
+        self._took += result.seconds or 0.0
+        self.finished.append(result)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake who waits for the next result."""
+        news, self._news = self._news, Future()
+        news.set_result(None)

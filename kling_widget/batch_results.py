@@ -1,0 +1,224 @@
+"""What became of the rows of a batch, light enough to be kept for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from .errors import KlingError
+from .money import dollars
+from .rules import shown
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+
+    from .batch_rows import BatchRow
+    from .generation import Generation
+    from .ledger import Row
+    from .studio import Studio
+    from .video import Video
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one row.
+
+    Attributes
+    ----------
+    row
+        Which, from 0.
+    fields
+        What it asked for; pictures by path or name.
+    kept
+        The columns that were carried along.
+    status
+        A generation's last status; ``invalid`` for a row that could not be sent, ``left`` for one that was not sent
+        because the budget was used up or the account refused.
+    key, generation_id
+        Our client request id and the vendor's id, where there are any.
+    path
+        The saved video, or None.
+    seconds
+        From asking to the saved video.
+    error
+        Why there is no video, or None.
+    """
+
+    row: int
+    fields: dict[str, Any]
+    kept: dict[str, Any]
+    status: str
+    key: str | None = None
+    generation_id: str | None = None
+    path: Path | None = None
+    seconds: float | None = None
+    error: BaseException | None = None
+    _usd: float | None = field(default=None, repr=False)
+    _studio: Studio | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was tried and there is no video."""
+        return self.error is not None and self.status != "left"
+
+    @property
+    def video(self) -> Video | None:
+        """The saved video; read anew each time, so that a thousand results hold no posters."""
+        row = self._ledger_row()
+        return self._studio.video_of(row) if self._studio and row and self.path is not None else None
+
+    @property
+    def usd(self) -> float | None:
+        """What it cost in USD, as far as that is known by now: a charge may come minutes after the video."""
+        if self._usd is not None:
+            return self._usd
+        row = self._ledger_row()
+        return row.usd if row is not None else None
+
+    def _ledger_row(self) -> Row | None:
+        if self._studio is None or self.key is None:
+            return None
+        return self._studio.workspace.ledger.get(self.key)
+
+    def to_dict(self) -> dict[str, Any]:
+        """One row of a table: the number, the fields, what was carried along, and what became of it."""
+        return {
+            "row": self.row,
+            **self.fields,
+            **self.kept,
+            "status": self.status,
+            "video": None if self.path is None else str(self.path),
+            "generation_id": self.generation_id,
+            "seconds": self.seconds,
+            "usd": self.usd,
+            "error": None if self.error is None else str(self.error),
+        }
+
+
+def result_of(
+    number: int,
+    row: BatchRow,
+    generation: Generation | None,
+    error: BaseException | None,
+    studio: Studio,
+    *,
+    left: bool,
+) -> Result:
+    """The result of a row; `generation` is None where nothing was ever submitted, `left` says whether on purpose."""
+    for each in _chain(error):
+        each.__traceback__ = None  # its frames hold the pictures
+    if generation is None:
+        return Result(number, row.fields, row.kept, "left" if left else "invalid", error=error)
+    known = generation.row
+    return Result(
+        *(number, row.fields, row.kept, generation.status, generation.key, generation.id),
+        path=generation.video.path if generation.video is not None else None,
+        seconds=round(known.saved - known.created, 3) if known.saved is not None else None,
+        error=error,
+        _usd=known.usd,
+        _studio=studio,
+    )
+
+
+def _chain(error: BaseException | None) -> Iterable[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+class Results(Sequence[Result]):
+    """All results in the order of the rows."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        self._results = sorted(results, key=lambda result: result.row)
+
+    @overload
+    def __getitem__(self, place: int) -> Result: ...
+    @overload
+    def __getitem__(self, place: slice) -> Results: ...
+    def __getitem__(self, place: int | slice) -> Result | Results:
+        return Results(self._results[place]) if isinstance(place, slice) else self._results[place]
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    @property
+    def videos(self) -> list[Video]:
+        """The videos of the rows that have one."""
+        return [video for video in (result.video for result in self) if video is not None]
+
+    @property
+    def failed(self) -> Results:
+        """The rows that were tried and have no video."""
+        return Results(result for result in self if result.failed)
+
+    @property
+    def left(self) -> Results:
+        """The rows that were not submitted, because the budget was used up or the account refused."""
+        return Results(result for result in self if result.status == "left")
+
+    @property
+    def usd(self) -> float:
+        """What the clips cost together in USD, as far as that is known by now."""
+        costs = {result.key: result.usd for result in self if result.key is not None}
+        return sum(usd for usd in costs.values() if usd is not None)
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dict a row, all with the same keys: for a table of any kind."""
+        rows = [result.to_dict() for result in self]
+        names = dict.fromkeys(name for row in rows for name in row if name not in _LAST)
+        return [{name: row.get(name) for name in (*names, *_LAST)} for row in rows]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A pandas DataFrame, one line a row.
+
+        Raises
+        ------
+        KlingError
+            pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise _missing("pandas") from None
+        rows = self.to_dicts()
+        return pandas.DataFrame(rows, columns=list(rows[0]) if rows else ["row", *_LAST])
+
+    def to_polars(self) -> polars.DataFrame:
+        """A polars DataFrame, one line a row; what polars has no type for is text in it.
+
+        Raises
+        ------
+        KlingError
+            polars is not installed.
+        """
+        try:
+            import polars
+        except ImportError:
+            raise _missing("polars") from None
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self.to_dicts()]
+        return polars.DataFrame(rows, infer_schema_length=None)
+
+    def __repr__(self) -> str:
+        made, usd = sum(result.path is not None for result in self), self.usd
+        parts = [
+            f"{len(self)} rows: {made} with a video",
+            f"{len(self.failed)} failed" if len(self.failed) else "",
+            f"{len(self.left)} not submitted" if len(self.left) else "",
+            dollars(usd) if usd else "",
+        ]
+        return f"<Results of {', '.join(part for part in parts if part)}>"
+
+
+_LAST = ("status", "video", "generation_id", "seconds", "usd", "error")
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float, str)) else shown(value)
+
+
+def _missing(package: str) -> KlingError:
+    return KlingError(f"{package} is not installed.", hint=f"pip install {package}, or use .to_dicts().")

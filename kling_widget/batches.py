@@ -1,0 +1,252 @@
+"""``Batch``: the handle of many generations; await, wait, iterate, stop.
+
+Not ``batch.py``: a module of that name would take the place of the function ``batch`` in the package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import background, contact_sheet
+from .batch_course import BatchCourse
+from .batch_results import Result, Results
+from .errors import StoppedWatchingError
+from .notebook_files import running_cell
+from .progress import TICK, LiveOutput
+
+if TYPE_CHECKING:
+    from .batch_plan import Plan
+    from .batch_rows import Rows
+    from .studio import Studio
+
+COLUMNS = 6  # tiles that fit side by side in a laptop's window
+
+_running: set[Batch] = set()  # goes on though nobody holds it; loops hold their tasks weakly only
+
+
+class Batch(BatchCourse):
+    """Many generations. Await it, wait for it, or iterate over its results as they come; it goes on by itself.
+
+    Made by :func:`kling_widget.batch` and :func:`kling_widget.sweep`.
+
+    Attributes
+    ----------
+    plan
+        What was to be made and paid when it began.
+    finished
+        The results so far, in the order in which they came.
+    begun, made, failed
+        How many rows were read, have a video, and have failed so far.
+    over
+        Whether nothing more will come.
+    closed_by
+        The error for which nothing more is submitted: the budget, or the account.
+    shown_in_cell
+        Number of the cell whose output shows it already.
+    """
+
+    def __init__(
+        self, studio: Studio, rows: Rows, plan: Plan, *, concurrency: int, budget: float | None, send_anyway: bool
+    ) -> None:
+        super().__init__(studio, rows, concurrency=concurrency, budget=budget, send_anyway=send_anyway)
+        self.plan = plan
+        self.over = False
+        self.shown_in_cell: int | None = None
+        self._stopped = False
+        self._end = asyncio.Event()
+        self._ended: Future[Results]
+
+    def start(self, surface: contact_sheet.Surface | None) -> None:
+        """Begin, and show how far it is."""
+        _running.add(self)
+        self._ended = background.start(self._run(surface))
+
+    # What it is
+
+    def under_way(self) -> dict[int, tuple[dict[str, Any], str]]:
+        """By row: its fields and its status."""
+        entries = list(self._under_way.values())
+        return {each.number: (each.row.fields, each.generation.status) for each in entries if each.generation}
+
+    @property
+    def left(self) -> int | None:
+        """How many rows were not submitted, or not yet; None where the rows have no known end."""
+        return None if self._rows.length is None else self._rows.length - self.begun + self._left
+
+    @property
+    def share(self) -> float | None:
+        """How far it is, from 0 to 1; None where the rows have no known end."""
+        return len(self.finished) / self._rows.length if self._rows.length else None
+
+    def line(self) -> str:
+        """How far it is, in words: ``12 of 50 made · 8 under way · 1 failed · about 6 min left``."""
+        ended = self.over or self._stopped or self.closed_by is not None
+        parts = [
+            f"{self.made:,} made" if self._rows.length is None else f"{self.made:,} of {self._rows.length:,} made",
+            f"{len(self._under_way)} under way" if self._under_way else "",
+            f"{self.failed:,} failed" if self.failed else "",
+            f"{self.left:,} left" if ended and self.left else "",
+            "" if ended else self._still(),
+            "simulated" if self.simulated else "",
+        ]
+        return " · ".join(part for part in parts if part)
+
+    def _still(self) -> str:
+        """How long it still takes, from what the clips of this batch took."""
+        if self._rows.length is None or not self._took:
+            return ""
+        rows = self._rows.length - len(self.finished)
+        seconds = rows * self._took / self.made / min(self._turnstile.window.size, max(rows, 1))
+        if seconds > 5400:
+            return f"about {seconds / 3600:.1f} h left"
+        if seconds > 90:
+            return f"about {round(seconds / 60)} min left"
+        return f"about {max(5, 5 * round(seconds / 5))} s left"
+
+    def caption(self, fields: dict[str, Any]) -> list[str]:
+        """What tells a row from the others: in a grid the values that vary, else picture, prompt and take."""
+        names = self._rows.axes or ("image", "prompt", "take")
+        return [_told(name, fields[name]) for name in names if fields.get(name) is not None]
+
+    @property
+    def columns(self) -> int:
+        """Tiles in a line of the contact sheet: in a grid the values of the field that varies fastest, if they fit."""
+        last = len(list((self._rows.axes or {"": ()}).values())[-1])
+        return last if 1 < last <= COLUMNS else 0
+
+    def __repr__(self) -> str:
+        return f"<Batch: {self.line()}>"
+
+    def _ipython_display_(self) -> None:
+        """Nothing as the last line of the cell that shows it already; else how it stands now."""
+        if self.shown_in_cell is None or self.shown_in_cell != running_cell():
+            LiveOutput(contact_sheet.Sheet(self).bundle())
+
+    # Waiting
+
+    @property
+    def results(self) -> Results:
+        """The results so far, in the order of the rows."""
+        return Results(list(self.finished))
+
+    def wait(self, timeout: float | None = None) -> Results:
+        """Wait in plain code for the whole batch.
+
+        Ctrl-C stops the waiting and submits nothing more; what is under way goes on.
+
+        Parameters
+        ----------
+        timeout
+            Seconds; None waits for good.
+
+        Raises
+        ------
+        StoppedWatchingError
+            Time is up; the batch goes on.
+        Exception
+            What the iterable of the rows raised. What a single row failed with is in its result.
+        """
+        with self._told_when_left():
+            try:
+                return background.wait(self._ended, timeout)
+            except TimeoutError:
+                if self._ended.done():
+                    raise  # the rows' own
+                raise StoppedWatchingError(f"Not over after {timeout:g} s.", hint="The batch goes on.") from None
+
+    def __await__(self) -> Generator[Any, None, Results]:
+        return self._wait_async().__await__()
+
+    async def _wait_async(self) -> Results:
+        with self._told_when_left():
+            return await background.bridge(self._ended)
+
+    def __iter__(self) -> Iterator[Result]:
+        """Results as they come. Leaving the loop stops nothing: see :meth:`stop`."""
+        place = 0
+        while (news := self._news_after(place)) is not None:
+            with self._told_when_left():
+                background.wait(news)
+            yield from self.finished[place : (place := len(self.finished))]
+        self._ended.result()  # what the rows raised
+
+    async def __aiter__(self) -> AsyncIterator[Result]:
+        place = 0
+        while (news := self._news_after(place)) is not None:
+            with self._told_when_left():
+                await background.bridge(news)
+            for result in self.finished[place : (place := len(self.finished))]:
+                yield result
+        await background.bridge(self._ended)
+
+    def _news_after(self, place: int) -> Future[None] | None:
+        """Done when there are more results than so many, or none will come; None when that is so already."""
+        over, news = self.over, self._news  # in this order: what comes between is not missed
+        if len(self.finished) > place:
+            return _NOW
+        return None if over else news
+
+    def stop(self) -> None:
+        """Submit nothing more. What is under way goes on, and the batch ends with it."""
+        self._stopped = True
+        background.call(self._turnstile.close)
+
+    @contextlib.contextmanager
+    def _told_when_left(self) -> Iterator[None]:
+        """Who presses Ctrl-C, or cancels what awaits it, wants no more to be paid for; and learns what goes on."""
+        try:
+            yield
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            self.stop()
+            going = f" {len(self._under_way)} under way go on." if self._under_way else ""
+            rest = "" if self.left == 0 else " The same batch again makes what is left."
+            print(f"Stopped: nothing more is submitted.{going}{rest}", file=sys.stderr)
+            raise
+
+    # On the background loop
+
+    async def _run(self, surface: contact_sheet.Surface | None) -> Results:
+        showing = background.go(self._keep_showing(surface)) if surface is not None else _NOW
+        try:
+            await self._go()
+        finally:
+            self.over = True
+            self._end.set()
+            self._tell()
+            await background.ended(showing)  # before who waits: the cell's output is up to date then
+            _running.discard(self)
+        return self.results
+
+    async def _keep_showing(self, surface: contact_sheet.Surface) -> None:
+        while not self.over:
+            await surface.update()
+            end = asyncio.ensure_future(self._end.wait())
+            await asyncio.wait([end], timeout=TICK)
+            end.cancel()
+        await surface.update()
+
+
+_NOW: Future[None] = Future()
+_NOW.set_result(None)
+
+
+def _told(name: str, value: Any) -> str:
+    """A field in a caption."""
+    match name:
+        case "image" | "tail_image":
+            return str(value) if "://" in str(value) else Path(str(value)).name
+        case "prompt":
+            return str(value)
+        case "cfg_scale":
+            return f"CFG {value}"
+        case "duration":
+            return f"{value} s"
+        case "take":
+            return f"take {value}"
+    return f"{name} {value}"
