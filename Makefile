@@ -91,7 +91,7 @@ $(STAMPS)/standin: $(STAMPS)/venv tests/e2e/standin/package.json tests/e2e/stand
 	@$(PHASE) "Widget manager of the stand-in" $(NODE) npm ci --prefix ../tests/e2e/standin --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py
+$(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py scripts/thin_environments.py
 	@$(PHASE) "Older ipykernels" $(PY) -m scripts.kernels
 	@touch $@
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from scripts.kernels import site_packages
 from scripts.node import search_path
+from scripts.thin_environments import site_packages
 
 ROOT = Path(__file__).parents[2]
 BUNDLE = {"kling_widget/static/widget.js", "kling_widget/static/widget.css"}
