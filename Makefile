@@ -29,7 +29,7 @@ test: setup lint types test-front-end
 test-unit: $(STAMPS)/dev
 	@$(PYTEST) tests/unit $(ARGS)
 
-test-integration: $(STAMPS)/dev
+test-integration: $(STAMPS)/kernels
 	@$(PYTEST) tests/integration $(ARGS)
 
 test-packaging: $(STAMPS)/dev
