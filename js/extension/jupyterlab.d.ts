@@ -1,5 +1,5 @@
-// The few things we use of JupyterLab 4 and Notebook 7, as they declare them. Their own packages would bring some
-// hundred megabytes of dependencies; none of their code is bundled, for the running application shares it.
+// The few things we use of JupyterLab 4 and Notebook 7, as they declare them: their own packages would bring all of
+// JupyterLab along, and none of it is bundled, for the running application shares it.
 
 declare module "@lumino/signaling" {
   export interface ISignal<Sender, Args> {
@@ -16,7 +16,6 @@ declare module "@lumino/widgets" {
     readonly node: HTMLElement;
     readonly title: { icon: unknown; caption: string; label: string };
     readonly isVisible: boolean;
-    readonly isDisposed: boolean;
     readonly disposed: ISignal<this, void>;
     addClass(name: string): void;
     show(): void;
@@ -26,7 +25,6 @@ declare module "@lumino/widgets" {
   }
 
   export class Panel extends Widget {
-    readonly widgets: readonly Widget[];
     addWidget(widget: Widget): void;
   }
 }
@@ -60,7 +58,7 @@ declare module "@jupyterlab/notebook" {
   import type { Widget } from "@lumino/widgets";
 
   export interface Reply {
-    content: { status: string; user_expressions?: Record<string, Value>; evalue?: string };
+    content: { status: string; user_expressions?: Record<string, Value> };
   }
   /** What one of `user_expressions` came to. */
   export interface Value {
@@ -70,7 +68,6 @@ declare module "@jupyterlab/notebook" {
     evalue?: string;
   }
   export interface IKernelConnection {
-    readonly id: string;
     readonly info: Promise<{ language_info: { name: string } }>;
     requestExecute(content: {
       code: string;

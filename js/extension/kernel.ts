@@ -17,7 +17,10 @@ export async function widgetOf(
   await session.ready;
   const kernel = session.session?.kernel;
   if (!kernel) throw new Problem("This notebook has no kernel. Choose one for it, and the widget appears here.");
-  const language = (await kernel.info).language_info.name;
+  const ended = () => {
+    throw new Problem("The kernel ended before it answered.");
+  };
+  const language = (await kernel.info.catch(ended)).language_info.name;
   if (language !== "python") {
     throw new Problem(`This notebook's kernel speaks ${language}, and the widget needs Python. Open a Python notebook.`);
   }
@@ -31,9 +34,7 @@ export async function widgetOf(
     user_expressions: { panel: expression },
   });
   sent(future.msg.header.msg_id);
-  const reply = await future.done.catch(() => {
-    throw new Problem("The kernel ended before it answered.");
-  });
+  const reply = await future.done.catch(ended);
   // A cell that fails or is interrupted drops whatever waits behind it.
   if (reply?.content.status === "aborted") return widgetOf(session, modelId, sent);
   const value = reply?.content.user_expressions?.["panel"];

@@ -12,8 +12,8 @@ export class Line extends Widget {
   }
 
   async renderModel(model: IMimeModel): Promise<void> {
-    const { model_id: modelId } = model.data[MIME] as { model_id?: string };
-    if (!modelId) return this.hide();
+    const { model_id: modelId } = model.data[MIME] as { model_id?: unknown };
+    if (typeof modelId !== "string") return this.hide();
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Show";

@@ -9,6 +9,7 @@ export class SidePanel extends Panel {
   #nowhere = new Note();
   /** Before JupyterLab has restored its layout, nobody has pressed anything. */
   #restored = false;
+  #opening = false;
 
   constructor(
     private app: JupyterFrontEnd,
@@ -67,10 +68,16 @@ export class SidePanel extends Panel {
 
   /** The widget needs a kernel, and its results a notebook. */
   async #openNotebook(): Promise<void> {
+    if (this.#opening) return; // the second half of a double click
+    this.#opening = true;
     this.#nowhere.say("Opening a notebook…");
-    const { kernelspecs } = this.app.serviceManager;
-    await kernelspecs.ready;
-    await this.app.commands.execute("notebook:create-new", { kernelName: kernelspecs.specs?.default });
-    this.#follow();
+    try {
+      const { kernelspecs } = this.app.serviceManager;
+      await kernelspecs.ready;
+      await this.app.commands.execute("notebook:create-new", { kernelName: kernelspecs.specs?.default });
+    } finally {
+      this.#opening = false;
+      this.#follow();
+    }
   }
 }

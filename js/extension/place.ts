@@ -16,6 +16,8 @@ export class Place extends Panel {
   #note = new Note();
   /** Counts what was asked for, so that a late answer to an old question is dropped. */
   #turn = 0;
+  /** Whether an answer is awaited: what is asked behind a running cell need be asked once only. */
+  #asking = false;
   #restarting = false;
   /** Ids of the request that the kernel runs, as far as we heard, and of ours. */
   #running: string | null = null;
@@ -62,8 +64,9 @@ export class Place extends Panel {
 
   /** Show the kernel's widget, unless it is there already; `modelId` is one that is wanted in its place. */
   async look(modelId: string | null = null): Promise<void> {
-    if (this.#view && (modelId === null || modelId === this.#modelId)) return;
+    if (modelId === null ? this.#view || this.#asking : this.#view && modelId === this.#modelId) return;
     const turn = ++this.#turn;
+    this.#asking = true;
     const timer = setTimeout(() => this.#tellWaiting(turn), QUIET);
     try {
       const found = await widgetOf(this.notebook.sessionContext, modelId, (id) => (this.#asked = id));
@@ -75,6 +78,7 @@ export class Place extends Panel {
       this.#note.say(problem.message, "Try again", () => void this.look());
     } finally {
       clearTimeout(timer);
+      if (turn === this.#turn) this.#asking = false;
     }
   }
 
@@ -101,6 +105,7 @@ export class Place extends Panel {
 
   #clear(): void {
     this.#turn++;
+    this.#asking = false;
     this.#view?.dispose();
     this.#view = this.#modelId = null;
     this.#note.say("");
