@@ -1,32 +1,39 @@
-# `make demo` and `make test` are all a newcomer needs. PYTHON=… chooses the Python, ARGS=… goes to pytest.
+# `make demo` and `make test` are all a newcomer needs. PYTHON=… chooses the Python, ARGS=… goes to pytest, JOBS=…
+# is how many test files run at once: most of them wait for servers, browsers and clips, not for the processor.
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
-FRONT_END := $(shell find js \( -name node_modules -o -name dist \) -prune -o -type f -print) hatch_build.py
+FRONT_END := $(shell find js \( -name node_modules -o -name labextension \) -prune -o -type f -print) hatch_build.py
 NODE := $(PY) -m scripts.node
 PYTEST := $(PY) -m pytest
+JOBS := 3
+# In order, for browser tests must come last in each process (tests/conftest.py).
+AT_ONCE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types test-unit test-integration test-front-end test-e2e browser bench torture soak clean
+.PHONY: help demo test setup lint types test-unit test-integration test-packaging test-front-end test-e2e browser bench torture soak clean
 
 help:
 	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
 	@echo "make test   lints, checks types, runs all tests"
-	@echo "parts:      lint types test-unit test-integration test-front-end test-e2e bench setup clean"
+	@echo "parts:      lint types test-unit test-integration test-packaging test-front-end test-e2e bench setup clean"
 	@echo "long runs:  torture (kills, broken network, random answers: 10 minutes), soak (a day in 6 minutes)"
 
 demo: $(STAMPS)/package
 	@$(PY) -m scripts.demo
 
 test: setup lint types test-front-end
-	@$(PYTEST) tests/unit tests/integration tests/e2e $(ARGS)
+	@$(PYTEST) $(AT_ONCE) tests/unit tests/integration tests/packaging tests/e2e $(ARGS)
 
 test-unit: $(STAMPS)/dev
 	@$(PYTEST) tests/unit $(ARGS)
 
-test-integration: $(STAMPS)/dev
+test-integration: $(STAMPS)/kernels
 	@$(PYTEST) tests/integration $(ARGS)
+
+test-packaging: $(STAMPS)/dev
+	@$(PYTEST) tests/packaging $(ARGS)
 
 test-e2e: setup
 	@$(PYTEST) tests/e2e $(ARGS)
@@ -55,9 +62,9 @@ soak: $(STAMPS)/dev
 	@$(PY) -m tests.torture.soak
 
 clean:
-	rm -rf .venv .venv-ipykernel-* js/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-* js/node_modules js/labextension tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/kernels browser
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts browser
 
 browser: $(STAMPS)/dev
 	@$(PY) -m scripts.browser
@@ -80,6 +87,14 @@ $(STAMPS)/node_modules: $(STAMPS)/venv js/package.json js/package-lock.json
 	@$(PHASE) "Front-end packages" $(NODE) npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py
+$(STAMPS)/standin: $(STAMPS)/venv tests/e2e/standin/package.json tests/e2e/standin/package-lock.json
+	@$(PHASE) "Widget manager of the stand-in" $(NODE) npm ci --prefix ../tests/e2e/standin --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py scripts/thin_environments.py
 	@$(PHASE) "Older ipykernels" $(PY) -m scripts.kernels
+	@touch $@
+
+$(STAMPS)/hosts: $(STAMPS)/dev scripts/hosts.py scripts/thin_environments.py
+	@$(PHASE) "JupyterLab 4.2, Notebook 7, Voilà, marimo" $(PY) -m scripts.hosts
 	@touch $@

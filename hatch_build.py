@@ -1,4 +1,8 @@
-"""Builds the front end into ``kling_widget/static`` before hatchling packs a wheel, an sdist or an editable install."""
+"""Builds the front end before hatchling packs a wheel, an sdist or an editable install.
+
+The widget goes to ``kling_widget/static``, JupyterLab's extension to ``js/labextension``, which is installed as
+``share/jupyter/labextensions/kling-widget``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,12 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-OUTPUTS = ("widget.js", "widget.css")
+OUTPUTS = (
+    "kling_widget/static/widget.js",
+    "kling_widget/static/widget.css",
+    "js/labextension/package.json",
+    "js/labextension/install.json",
+)
 SKIP = "KLING_WIDGET_SKIP_JS_BUILD"
 
 
@@ -29,12 +38,12 @@ class FrontEndBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         """
         root = Path(self.root)
         js = root / "js"
-        built = all((root / "kling_widget" / "static" / name).is_file() for name in OUTPUTS)
+        built = all((root / name).is_file() for name in OUTPUTS)
         packed = (root / "PKG-INFO").is_file()  # an unpacked sdist brings the bundle along
         if os.environ.get(SKIP) or (built and (packed or not (js / "package.json").is_file())):
             return
         if not (js / "package.json").is_file():
-            raise RuntimeError("Neither the front end (kling_widget/static) nor its sources (js) are here.")
+            raise RuntimeError(f"Neither the front end ({', '.join(OUTPUTS)}) nor its sources (js) are here.")
         npm = shutil.which("npm")
         if npm is None:
             raise RuntimeError(

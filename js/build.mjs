@@ -1,8 +1,10 @@
-// Bundles src/ into the two files the Python package carries, and says what they weigh.
+// Bundles src/ into the two files the Python package carries, and extension/ into the one JupyterLab loads; says what
+// they weigh.
 // `node build.mjs --dev` serves dev/ instead, with every state of the panel on one page.
 import { readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
+import { buildExtension } from "./extension/build.mjs";
 
 const shared = {
   bundle: true,
@@ -45,4 +47,5 @@ if (process.argv.includes("--dev")) {
     console.log(`${file} ${size} bytes gzipped`);
   }
   console.log(`together ${total} bytes gzipped (goal: 20000)`);
+  await buildExtension(shared.target);
 }

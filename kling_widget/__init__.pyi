@@ -13,6 +13,7 @@ from .client import Client as Client
 from .errors import AuthenticationError as AuthenticationError
 from .errors import BudgetExceededError as BudgetExceededError
 from .errors import DownloadError as DownloadError
+from .errors import ExportError as ExportError
 from .errors import GenerationFailedError as GenerationFailedError
 from .errors import ImageError as ImageError
 from .errors import InsufficientCreditsError as InsufficientCreditsError
@@ -24,8 +25,11 @@ from .errors import RateLimitError as RateLimitError
 from .errors import ServerError as ServerError
 from .errors import StoppedWatchingError as StoppedWatchingError
 from .errors import SubmissionUnknownError as SubmissionUnknownError
+from .export import export_html as export_html
 from .generation import Generation as Generation
 from .images import SourceImage as SourceImage
+from .magics import load_ipython_extension as load_ipython_extension
+from .magics import unload_ipython_extension as unload_ipython_extension
 from .money import Spending as Spending
 from .motion import CameraConfig as CameraConfig
 from .motion import CameraControl as CameraControl

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from . import marimo_cell
 from . import progress as shown
 from .credentials import ApiKey, hidden
 from .generation import Generation
 from .money import Spending
+from .notebook_files import in_marimo_cell
 from .studio import Take
 from .studios import studio_for
 from .video import Video
@@ -75,7 +77,7 @@ def submit(
         image, prompt, tail_image=tail_image, take=take, send_anyway=send_anyway, budget=budget, **fields
     )  # fmt: skip
     if progress:
-        shown.show(generation)
+        _show(generation)
     return generation
 
 
@@ -110,6 +112,9 @@ def generate(
         See :mod:`kling_widget.errors`.
     """
     api_key = hidden(api_key)
+    if arguments.get("progress", True) and in_marimo_cell():
+        generation = submit(image, prompt, api_key=api_key, **{**arguments, "progress": False})
+        return marimo_cell.wait(generation, timeout)
     return submit(image, prompt, api_key=api_key, **arguments).wait(timeout)
 
 
@@ -135,7 +140,7 @@ def resume(
     studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
     generation = studio.resume(generation_id)
     if progress:
-        shown.show(generation)
+        _show(generation)
     return generation
 
 
@@ -147,6 +152,13 @@ def generations(
 ) -> list[Generation]:
     """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody."""
     return studio_for(base_url=base_url, workspace=workspace, simulate=simulate).generations()
+
+
+def _show(generation: Generation) -> None:
+    if in_marimo_cell():
+        marimo_cell.announce(generation)
+    else:
+        shown.show(generation)
 
 
 def balance(

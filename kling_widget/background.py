@@ -12,6 +12,7 @@ import contextvars
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -19,6 +20,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+NAP = 5.0  # seconds between two looks at the wall clock in a longer pause
+OVERSLEPT = 30.0  # seconds it may be ahead then, on a busy machine
 TURN = 0.5  # seconds; what Ctrl-C takes at most while a cell awaits
 
 log = logging.getLogger(__name__)
@@ -95,6 +98,16 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """Run blocking work (pictures, files, SQL) beside the loop."""
     return await asyncio.to_thread(function, *args, **kwargs)
+
+
+async def pause(seconds: float) -> None:
+    """Sleep; not for longer where the machine itself slept meanwhile, whose timers stood still then."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        before, nap = time.time(), min(left, NAP)
+        await asyncio.sleep(nap)
+        if time.time() - before > nap + OVERSLEPT:
+            return
 
 
 async def bridge(future: Future[T]) -> T:

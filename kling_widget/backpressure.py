@@ -1,32 +1,8 @@
-"""How many generations may be under way at once, and when all submissions wait because the vendor said so."""
+"""How many generations of a batch may be under way at once. How often anything is asked is `pacing.py`'s."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-
-
-class Brake:
-    """Holds all submissions of a studio while one of them was told to wait. On the background loop only."""
-
-    def __init__(self) -> None:
-        self._until = 0.0  # of the monotonic clock
-
-    def hold(self, seconds: float) -> None:
-        """No submission begins for so many seconds."""
-        self._until = max(self._until, time.monotonic() + seconds)
-
-    @property
-    def held(self) -> bool:
-        """Whether submissions have to wait now."""
-        return time.monotonic() < self._until
-
-    async def released(self) -> None:
-        """Wait until submissions may begin."""
-        while (left := self._until - time.monotonic()) > 0:  # noqa: ASYNC110 -- it may be held for longer meanwhile
-            # A little longer, each by another time: what waited together must not come back together.
-            await asyncio.sleep(left * (1 + 0.25 * random.random()))
 
 
 class Window:
@@ -59,7 +35,7 @@ class Window:
             self.size, self._seen = self.size + 1, 0
 
 
-class Gate:
+class Turnstile:
     """Lets in as many as the window is wide. On the background loop only.
 
     Parameters

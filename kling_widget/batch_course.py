@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import background, retry
-from .backpressure import Gate, Window
+from .backpressure import Turnstile, Window
 from .batch_results import Result, result_of
 from .batch_rows import BatchRow, Rows, described
 from .errors import (
@@ -70,7 +70,7 @@ class BatchCourse:
         self._rows = rows
         self._budget = budget
         self._send_anyway = send_anyway
-        self._gate = Gate(Window(concurrency))
+        self._turnstile = Turnstile(Window(concurrency))
         self._left = 0  # rows that were read and not submitted
         self._took = 0.0  # seconds, of all clips made by this batch
         self._under_way: dict[int, _Entry] = {}
@@ -88,13 +88,13 @@ class BatchCourse:
     async def _read_and_submit(self) -> None:
         """One row after the other, each read when there is room for it: in the order in which the budget is spent."""
         rows = enumerate(self._rows.read())
-        while await self._gate.enter():
+        while await self._turnstile.enter():
             entry = None
             try:
                 entry = await self._begun(rows)
             finally:
                 if entry is None or entry.generation is None:
-                    self._gate.leave()
+                    self._turnstile.leave()
             if entry is None:
                 return
             if entry.generation is not None:
@@ -108,7 +108,7 @@ class BatchCourse:
         if self.closed_by is not None and self._rows.length is None:
             return None  # of rows without an end, none would ever be made again
         found = await background.in_thread(next, rows, None)
-        if found is None or not self._gate.is_open:
+        if found is None or not self._turnstile.is_open:
             return None
         entry = _Entry(found[0])
         self.begun += 1
@@ -145,10 +145,10 @@ class BatchCourse:
                 if entry.generation.row.status != "rejected":
                     raise
                 refusals += 1
-                if self._gate.inside == 1 and refusals > TRIES_ALONE:
+                if self._turnstile.inside == 1 and refusals > TRIES_ALONE:
                     self.closed_by = self.closed_by or error
                 pause = retry.backoff(refusals, random.random(), error.retry_after)
-                if self.closed_by is not None or not await self._gate.enter_again(pause):
+                if self.closed_by is not None or not await self._turnstile.enter_again(pause):
                     raise
             else:
                 return
@@ -159,7 +159,7 @@ class BatchCourse:
         error = task.exception()
         self._under_way.pop(entry.number)
         self._finish(entry, error)
-        self._gate.leave(succeeded=error is None)
+        self._turnstile.leave(succeeded=error is None)
         self._following.discard(task)
 
     def _finish(self, entry: _Entry, error: BaseException | None) -> None:

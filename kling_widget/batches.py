@@ -102,7 +102,7 @@ class Batch(BatchCourse):
         if self._rows.length is None or not self._took:
             return ""
         rows = self._rows.length - len(self.finished)
-        seconds = rows * self._took / self.made / min(self._gate.window.size, max(rows, 1))
+        seconds = rows * self._took / self.made / min(self._turnstile.window.size, max(rows, 1))
         if seconds > 5400:
             return f"about {seconds / 3600:.1f} h left"
         if seconds > 90:
@@ -195,7 +195,7 @@ class Batch(BatchCourse):
     def stop(self) -> None:
         """Submit nothing more. What is under way goes on, and the batch ends with it."""
         self._stopped = True
-        background.call(self._gate.close)
+        background.call(self._turnstile.close)
 
     @contextlib.contextmanager
     def _told_when_left(self) -> Iterator[None]:

@@ -20,11 +20,12 @@ from .connections import SIMULATOR_URL, ask, checked_base_url, connect, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
 from .retry import Outcome
-from .task import Charge, Task
+from .task import Charge, Found, Task
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from .pacing import Gate
     from .request import ImageToVideoRequest
 
 BASE_URL = "https://api.aimlapi.com"  # the specification
@@ -52,6 +53,8 @@ class Client:
         Path of both calls.
     transport
         An httpx transport (for tests and the simulator).
+    gate
+        The budget of requests that this client shares with others; None asks at once.
 
     Raises
     ------
@@ -67,6 +70,7 @@ class Client:
         simulate: bool = False,
         path: str = GENERATION_PATH,
         transport: http.AsyncBaseTransport | None = None,
+        gate: Gate | None = None,
     ) -> None:
         api_key = hidden(api_key)
         if simulate:
@@ -79,6 +83,7 @@ class Client:
         chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
         self.base_url = chosen.rstrip("/")
         self._path = path
+        self._gate = gate
         base, key = checked_base_url(self.base_url), require_key(api_key)
         self._http = connect(transport, key=key, base_url=base)
         self._posts = connect(transport, key=key, base_url=base, reuse=False)
@@ -140,7 +145,7 @@ class Client:
         while True:
             attempt += 1
             try:
-                response = await ask(self._posts, "POST", self._path, content=content, headers=headers)
+                response = await self._ask(self._posts, "POST", self._path, content=content, headers=headers)
             except _NOT_DELIVERED as error:
                 because, final = why_not(error)
                 failure: KlingError = unreachable(self.base_url, error, because)
@@ -176,8 +181,8 @@ class Client:
         response = await self._get(self._path, {"generation_id": generation_id})
         return Task.parse(response.content, response.headers)
 
-    async def find(self, client_request_id: str, since: float) -> str | None:
-        """The generation id of a submission, from the vendor's log; None while it isn't there.
+    async def find(self, client_request_id: str, since: float) -> Found | None:
+        """A submission in the vendor's log; None while it isn't there.
 
         Parameters
         ----------
@@ -187,8 +192,8 @@ class Client:
             Unix seconds; the log is read from a little before.
         """
         async for row in self._log(since, since):
-            found = row.get("inference_id")
-            if row.get("client_request_id") == client_request_id and isinstance(found, str) and found:
+            found = Found.of(row)
+            if found is not None and row.get("client_request_id") == client_request_id:
                 return found
         return None
 
@@ -226,11 +231,20 @@ class Client:
 
     async def _get(self, path: str, query: dict[str, Any]) -> http.Response:
         try:
-            response = await ask(self._http, "GET", path, params=query)
+            response = await self._ask(self._http, "GET", path, params=query)
         except http.HTTPError as error:
             raise unreachable(self.base_url, error, why_not(error)[0]) from None
         if not response.is_success:
             raise error_of(response)
+        return response
+
+    async def _ask(self, by: http.AsyncClient, method: str, path: str, **what: Any) -> http.Response:
+        """Ask when it is our turn; that we were refused concerns all who share the budget."""
+        if self._gate is not None:
+            await self._gate.turn()
+        response = await ask(by, method, path, **what)
+        if self._gate is not None and response.status_code == 429:
+            self._gate.refused(retry.parse_retry_after(response.headers.get("retry-after")))
         return response
 
     @asynccontextmanager

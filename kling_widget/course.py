@@ -48,16 +48,13 @@ class Course(Bookkeeping):
         Client and workspace.
     row
         The ledger's row.
-    fresh
-        True where the row was written just now by this process and nothing was sent yet.
     on_change
         Called on the background loop after every change.
     """
 
-    def __init__(self, studio: Studio, row: Row, *, fresh: bool, on_change: Callable[[], object]) -> None:
+    def __init__(self, studio: Studio, row: Row, *, on_change: Callable[[], object]) -> None:
         super().__init__(studio, row, on_change=on_change)
         self.note = ""
-        self._fresh = fresh
         self._posting = False
         self._just_accepted = False
         self._stop_wanted = False
@@ -97,7 +94,7 @@ class Course(Bookkeeping):
         """Go on as the one process that does."""
         await self._reread()  # now that nobody else changes it
         self._raise_if_refused()
-        if self.row.status == "submitting" and self._fresh:
+        if self.row.status == "submitting" and self.row.client_request_id in self._studio.unsent:
             await self._submit()
         elif self.row.status in ("submitting", "unknown"):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
@@ -122,23 +119,19 @@ class Course(Bookkeeping):
             try:
                 request = await background.in_thread(wire_request, self._studio.workspace, self.row)
                 await self._write_ahead()
-                if self._studio.brake.held:
-                    self._say_waiting()
-                    await self._studio.brake.released()
-                self._posting, self._fresh = True, False
                 reference = self.row.client_request_id
+                self._posting = True
+                self._studio.unsent.discard(reference)
                 task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
             except SubmissionUnknownError:
                 await self._settle(status="unknown")
             except KlingError as error:
-                if isinstance(error, RateLimitError):
-                    self._studio.brake.hold(min(error.retry_after or 0.0, retry.LONGEST_DELAY))
                 with contextlib.suppress(KlingError):  # the first error is the one to tell
                     await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
                 raise
             else:
                 self.note, self._just_accepted = "", True
-                await self._accepted(task.id, task)
+                await self._accepted(task.id, time.time(), task)
             finally:
                 self._posting, self.note = False, ""
         if self._stop_wanted:
@@ -157,20 +150,16 @@ class Course(Bookkeeping):
             ) from error
         await self._update(lease_until=self._studio.leases.until())
 
-    def _waits(self, seconds: float) -> None:
-        self._studio.brake.hold(seconds)  # a server that is busy or away is so for every submission
-        self._say_waiting()
-
-    def _say_waiting(self) -> None:
+    def _waits(self, _seconds: float) -> None:
         self.note = "The server cannot be reached or is busy; trying again."
         self._on_change()
 
-    async def _accepted(self, generation_id: str | None, task: Task | None) -> None:
+    async def _accepted(self, generation_id: str | None, at: float, task: Task | None) -> None:
         with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough
             await background.in_thread(pending.note_id, self._folder, self.row.client_request_id, str(generation_id))
         try:
             await self._settle(
-                status="queued", generation_id=generation_id, accepted=time.time(), **(_news(task) if task else {})
+                status="queued", generation_id=generation_id, accepted=at, **(_news(task) if task else {})
             )
         except KlingError as error:
             error.generation_id, error.may_have_cost = generation_id, True
@@ -180,7 +169,7 @@ class Course(Bookkeeping):
         """Settle an unknown submission through the vendor's log, which appears minutes late at times."""
         noted = await background.in_thread(pending.noted_id, self._folder, self.row.client_request_id)
         if noted is not None:  # the ledger could not take it in at the time
-            await self._settle(status="queued", generation_id=noted, accepted=time.time())
+            await self._settle(status="queued", generation_id=noted, accepted=self.row.created)
             return
         await self._update(status="unknown")
         for delay in (0.0, *retry.LOOKUP_DELAYS):
@@ -191,7 +180,8 @@ class Course(Bookkeeping):
             except (ServerError, RateLimitError):
                 continue
             if found is not None:
-                await self._accepted(found, None)
+                at = self.row.created if found.created is None else found.created
+                await self._accepted(found.generation_id, min(max(at, self.row.created), time.time()), None)
                 return
         error = SubmissionUnknownError(
             "It may have been accepted: the connection broke, and the vendor's log does not show it yet.",
@@ -203,6 +193,7 @@ class Course(Bookkeeping):
 
     async def _poll(self) -> None:
         wait_first, self._just_accepted = self._just_accepted, False
+        watched, not_yet = wait_first, 0.0
         # The wall clock only where an earlier process heard of the acceptance: it may have jumped since a moment ago.
         already = 0.0 if wait_first else max(0.0, time.time() - (self.row.accepted or self.row.created))
         since, unknown_id = time.monotonic(), 0
@@ -211,7 +202,7 @@ class Course(Bookkeeping):
             waited = already + time.monotonic() - since
             expected = self.expected or polling.expect(None)
             if wait_first:  # else it may have been ready for long: asked at once
-                await asyncio.sleep(polling.next_delay(waited, expected, random.random(), retry_after))
+                await background.pause(polling.next_delay(waited, expected, random.random(), retry_after))
             self._studio.leases.check(self.row.client_request_id)
             if time.monotonic() - since > polling.WATCH_FOR:
                 raise stopped(self.row, f"Not ready after {polling.WATCH_FOR / 3600:g} hours.")
@@ -229,14 +220,22 @@ class Course(Bookkeeping):
                     raise
                 continue
             unknown_id = 0
-            await self._heard(task)
+            heard = already + time.monotonic() - since
+            took = polling.took(not_yet, heard) if watched and self._clocks_agree(heard) else None
+            await self._heard(task, took)
             if task.state == "completed":
                 return
+            not_yet = heard
 
-    async def _heard(self, task: Task) -> None:
+    def _clocks_agree(self, elapsed: float) -> bool:
+        """Whether the machine neither slept nor set its clock since the acceptance: else nothing is learned from it."""
+        return abs(time.time() - (self.row.accepted or 0.0) - elapsed) <= max(2.0, 0.05 * elapsed)
+
+    async def _heard(self, task: Task, took: float | None) -> None:
         news = _news(task)
         if task.state == "completed":
-            await self._update(status="completed", completed=time.time(), video_url=task.video_url, **news)
+            now = time.time()
+            await self._update(status="completed", completed=now, took=took, video_url=task.video_url, **news)
         elif task.state == "error":
             name = task.error.name if task.error else "error"
             message = task.error.message if task.error else "The vendor gave no reason."

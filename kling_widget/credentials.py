@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,9 @@ HOW_TO_GIVE_A_KEY = (
     "AIMLAPI_API_KEY); a Colab secret of one of those names; the operating system's keyring "
     "(`keyring set kling_widget AIMLAPI_KEY`). Or pass simulate=True to use the built-in simulator, free of charge."
 )
+
+COLAB_QUIET = 10.0  # seconds; ours: what a question that isn't answered takes (google/colab/userdata.py)
+_ask_colab_from = 0.0  # on the monotonic clock
 
 
 class ApiKey:
@@ -74,17 +78,28 @@ def find_key(explicit: str | ApiKey | None = None, environ: Mapping[str, str] | 
     AuthenticationError
         A key was found and can't be one.
     """
+    return look_for_key(explicit, environ)[0]
+
+
+def look_for_key(
+    explicit: str | ApiKey | None = None, environ: Mapping[str, str] | None = None
+) -> tuple[ApiKey | None, str]:
+    """As :func:`find_key`; where there is none, also a sentence on what a place that may have one did not give."""
     if explicit is not None:
-        return ApiKey(explicit)
-    found = _from_environment(environ) or _from_colab() or _from_keyring()
-    return ApiKey(found) if found else None
+        return ApiKey(explicit), ""
+    found, note = _from_environment(environ), ""
+    if found is None:
+        found, note = _from_colab()
+    if found is None:
+        found = _from_keyring()
+    return (None, note) if found is None else (ApiKey(found), "")
 
 
 def require_key(explicit: str | ApiKey | None = None) -> ApiKey:
     """As :func:`find_key`; raises :class:`MissingKeyError` naming every way to give a key."""
-    key = find_key(explicit)
+    key, note = look_for_key(explicit)
     if key is None:
-        raise MissingKeyError("No API key was found.", hint=HOW_TO_GIVE_A_KEY)
+        raise MissingKeyError("No API key was found.", hint=f"{note} {HOW_TO_GIVE_A_KEY}".strip())
     return key
 
 
@@ -98,30 +113,48 @@ def _from_environment(environ: Mapping[str, str] | None) -> ApiKey | None:
     return next((ApiKey.unchecked(variables[name]) for name in KEY_NAMES if variables.get(name, "").strip()), None)
 
 
-def _from_colab() -> ApiKey | None:
+def _from_colab() -> tuple[ApiKey | None, str]:
+    """The secret of one of our names, and what keeps it from us where it is there."""
+    global _ask_colab_from
     try:
         userdata = importlib.import_module("google.colab.userdata")
+        errors = importlib.import_module("google.colab.errors")
     except ImportError:
-        return None
-    for name in KEY_NAMES:
+        return None, ""
+    note = ""
+    for name in KEY_NAMES if time.monotonic() >= _ask_colab_from else ():
         try:
             value = userdata.get(name)
-        except (userdata.SecretNotFoundError, userdata.NotebookAccessError, userdata.TimeoutException):
+        except userdata.SecretNotFoundError:
             continue
-        if value:
-            return ApiKey.unchecked(str(value))
-    return None
+        except userdata.NotebookAccessError:
+            note = (
+                f"The Colab secret {name} is there, but this notebook may not read it. "
+                "Switch on its “Notebook access” (the key on the left), then run the cell again."
+            )
+        except errors.Error:  # nobody answered for 10 s: the other names would take as long
+            _ask_colab_from = time.monotonic() + COLAB_QUIET
+            break
+        else:
+            if value:
+                return ApiKey.unchecked(str(value)), ""
+    if time.monotonic() < _ask_colab_from:
+        note = (
+            "Colab did not answer when it was asked for its secrets. "
+            "If it asks for access, grant it, then run the cell again."
+        )
+    return None, note
 
 
 def _from_keyring() -> ApiKey | None:
     try:
-        keyring = importlib.import_module("keyring")
+        keyring, errors = importlib.import_module("keyring"), importlib.import_module("keyring.errors")
     except ImportError:
         return None
     for name in KEY_NAMES:
         try:
             value = keyring.get_password(KEYRING_SERVICE, name)
-        except keyring.errors.KeyringError:  # no keyring on this machine, or it stays locked
+        except errors.KeyringError:  # no keyring on this machine, or it stays locked
             return None
         if value:
             return ApiKey.unchecked(str(value))

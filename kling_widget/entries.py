@@ -1,10 +1,12 @@
-"""What the front end is told of a picture and of a generation: small, and without bytes."""
+"""What the front end is told of a picture and of a generation: small, and without bytes; and its Python."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .money import dollars
+from .money import charge
 from .progress import WORDS
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def frame_of(picture: SourceImage | None) -> dict[str, Any] | None:
 def entry_of(generation: Generation) -> dict[str, Any]:
     """The Entry of the contract."""
     row = generation.row
-    expected = generation.expected.median if generation.expected and generation.active else None
+    expected = generation.expected if generation.active else None
     return {
         "key": generation.key,
         "generation_id": generation.id,
@@ -50,10 +52,11 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "take": row.take,
         "started": row.created,
         "elapsed": round(generation.elapsed, 2),
-        "expected": expected,
+        "expected": expected and expected.median,
+        "late": expected and expected.late,
         "active": generation.active,
         "simulated": generation.simulated,
-        "cost": None if row.usd is None or row.provider == "simulator" else dollars(row.usd),
+        "cost": charge(row.usd, row.provider) or None,
         **_problem_of(generation),
         "video": _video_of(generation),
     }
@@ -69,6 +72,24 @@ def problem_of(error: KlingError) -> dict[str, Any]:
     if isinstance(error, MissingKeyError):
         hint = "Nothing was submitted. Enter one here, or set AIMLAPI_KEY before you open the widget."
     return {"field": field, "text": f"{error.message} {hint}".strip(), "anyway": error.advice}
+
+
+def source_of(generation: Generation, settings: Mapping[str, Any]) -> str:
+    """A cell that shows this generation's video. It costs nothing, whatever has become of the workspace: no `generate`.
+
+    Parameters
+    ----------
+    settings
+        Keyword arguments of the widget that are not their defaults where they are not None.
+    """
+    given = {name: os.fspath(value) for name, value in settings.items() if value is not None}
+    if generation.row.provider == "simulator":
+        given["simulate"] = True
+    arguments = ", ".join([repr(generation.id or generation.key), *(f"{name}={given[name]!r}" for name in given)])
+    prompt = generation.row.request.get("prompt", "")
+    prompt = prompt if len(prompt) <= 80 else f"{prompt[:80]}…"
+    # `repr`, so that a prompt stays one line and a comment.
+    return f"import kling_widget as kw\n\n# {prompt!r}\nvideo = kw.resume({arguments}).wait()"
 
 
 def _problem_of(generation: Generation) -> dict[str, Any]:

@@ -13,7 +13,8 @@ KlingError
 ├── SubmissionUnknownError      the submission may have been accepted
 ├── StoppedWatchingError        we stopped asking; the vendor goes on (also a TimeoutError)
 ├── GenerationFailedError       the vendor reports status ``error``
-└── DownloadError               the video is made but could not be saved
+├── DownloadError               the video is made but could not be saved
+└── ExportError                 a notebook could not be made into a page
 """
 
 from __future__ import annotations
@@ -165,3 +166,7 @@ class GenerationFailedError(KlingError):
 
 class DownloadError(KlingError):
     """The video exists at the vendor but could not be saved. Nothing is lost: ``resume(id)`` fetches it."""
+
+
+class ExportError(KlingError):
+    """A notebook could not be made into a page: nothing was written, and nothing in it has changed."""

@@ -47,8 +47,8 @@ class Generation:
         Number of the cell whose output shows it already, so that the video is not shown there twice.
     """
 
-    def __init__(self, studio: Studio, row: Row, *, fresh: bool = False) -> None:
-        self._course = Course(studio, row, fresh=fresh, on_change=self._changed)
+    def __init__(self, studio: Studio, row: Row) -> None:
+        self._course = Course(studio, row, on_change=self._changed)
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         self._finished: Future[Video] = Future()

@@ -18,7 +18,7 @@ from .ledger_repair import prepare_file
 from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
 from .ledger_schema import COLUMNS, engine_on, explained, identity, values_of
 from .ledger_schema import table as _table
-from .money import Expense
+from .money import DEFAULT_DURATION, Expense
 
 __all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
 
@@ -212,9 +212,13 @@ class Ledger:
         """The row of a vendor's id."""
         return self._one((_table.c.generation_id == generation_id) & (_table.c.provider == provider))
 
-    def rows(self, *, limit: int | None = None, statuses: Iterable[str] | None = None) -> list[Row]:
+    def rows(
+        self, *, limit: int | None = None, provider: str | None = None, statuses: Iterable[str] | None = None
+    ) -> list[Row]:
         """Rows, newest first."""
         query = sa.select(*COLUMNS).order_by(_table.c.created.desc()).limit(limit)
+        if provider is not None:
+            query = query.where(_table.c.provider == provider)
         if statuses is not None:
             query = query.where(_table.c.status.in_(list(statuses)))
         with self._reading() as connection:
@@ -241,18 +245,27 @@ class Ledger:
             return _expenses(connection, provider)
 
     def durations(self, provider: str, duration: int | None, limit: int = 200) -> list[float]:
-        """Seconds from acceptance to ready of the latest generations of this length."""
-        took = _table.c.completed - _table.c.accepted
-        length = _table.c.request["duration"].as_integer()
+        """Vendor's seconds that the latest generations of this length took, the latest last.
+
+        Parameters
+        ----------
+        provider
+            Whose.
+        duration
+            Length of the clip in seconds; None is the vendor's default, 5.
+        limit
+            How many at most.
+        """
+        c = _table.c
+        length = sa.func.coalesce(c.request["duration"].as_integer(), DEFAULT_DURATION)
         query = (
-            sa.select(took)
-            .where(_table.c.provider == provider, _table.c.completed.is_not(None), _table.c.accepted.is_not(None))
-            .where(length.is_(None) if duration is None else length == duration)
-            .order_by(_table.c.created.desc())
+            sa.select(c.took * sa.func.coalesce(c.time_factor, 1.0))
+            .where(c.provider == provider, c.took.is_not(None), length == (duration or DEFAULT_DURATION))
+            .order_by(c.completed.desc())
             .limit(limit)
         )
         with self._reading() as connection:
-            return [float(seconds) for seconds in connection.execute(query).scalars()]
+            return [float(seconds) for seconds in connection.execute(query).scalars()][::-1]
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Row | None:
         with self._reading() as connection:

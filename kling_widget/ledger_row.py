@@ -35,6 +35,9 @@ class Row:
         The request's fields; pictures appear as ``sha256:<hex>`` or a URL, never as bytes.
     pictures
         By request field: ``{"name", "sha256", "url"}``.
+    took
+        Seconds from acceptance to ready, halfway between the last "not yet" and the first "ready"; None where it was
+        not watched all the while. What is expected of later ones is learned from it.
     time_factor
         How much faster than the vendor the simulator ran that made it; None when it was the vendor.
     notebook
@@ -56,6 +59,7 @@ class Row:
     accepted: float | None = None
     completed: float | None = None
     saved: float | None = None
+    took: float | None = None
     vendor_status: str | None = None
     video_url: str | None = None
     video_file: str | None = None
@@ -67,6 +71,12 @@ class Row:
     notebook: str | None = None
     lease_owner: str | None = field(default=None, compare=False)
     lease_until: float | None = field(default=None, compare=False)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a new kernel goes on with it: under way, unknown, or made but not saved."""
+        made = self.status == "completed"
+        return self.status in (*UNDER_WAY, "unknown") or (made and self.saved is None)
 
     def with_(self, **changes: Any) -> Row:
         """A copy with some columns changed."""
@@ -130,7 +140,7 @@ def row_of(record: bytes) -> Row | None:
 
 def _plausible(row: Row) -> bool:
     """Whether the ledger itself could have written it."""
-    times = (row.created, row.accepted, row.completed, row.saved)
+    times = (row.created, row.accepted, row.completed, row.saved, row.took)
     amounts = (row.credits, row.usd, row.time_factor)
     lengths = {row.provider: 255, row.request_hash: 64, row.status: 16, row.generation_id: 256, row.vendor_status: 64}
     return (

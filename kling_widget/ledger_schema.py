@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .errors import KlingError
+from .file_systems import is_shared
 from .ledger_row import ROW_FIELDS, Row
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
@@ -21,6 +22,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE generations ADD COLUMN lease_owner VARCHAR(200)",
         "ALTER TABLE generations ADD COLUMN lease_until FLOAT",
         "ALTER TABLE generations ADD COLUMN notebook VARCHAR(255)",
+    ),
+    (  # 1 → 2: how long it took, where that is known well; and the latest of these without reading all rows
+        "ALTER TABLE generations ADD COLUMN took FLOAT",
+        "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL",
     ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
@@ -45,6 +50,7 @@ table = sa.Table(
     sa.Column("accepted", sa.Float),
     sa.Column("completed", sa.Float),
     sa.Column("saved", sa.Float),
+    sa.Column("took", sa.Float),
     sa.Column("vendor_status", sa.String(64)),
     sa.Column("video_url", sa.Text),
     sa.Column("video_file", sa.Text),
@@ -57,6 +63,13 @@ table = sa.Table(
     sa.Column("lease_owner", sa.String(200)),
     sa.Column("lease_until", sa.Float),
     sa.UniqueConstraint("provider", "request_hash", "held_take"),
+)
+sa.Index(
+    "ix_generations_learned",
+    table.c.provider,
+    table.c.completed,
+    sqlite_where=table.c.took.is_not(None),  # only these: a submission has no more to write than before
+    postgresql_where=table.c.took.is_not(None),
 )
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 
@@ -79,13 +92,31 @@ def engine_on(path: Path) -> sa.Engine:
 
 
 def make(path: Path) -> sa.Engine:
-    """A new, empty ledger; in WAL mode, which stays in the file: a second kernel reads while we write."""
+    """A new, empty ledger.
+
+    In WAL mode, which stays in the file: a second kernel reads while we write. With a rollback journal where the file
+    system is no place for that, by its kind or because SQLite says so.
+    """
+    if not is_shared(path):
+        try:
+            return _make(path, "WAL")
+        except sa.exc.OperationalError:  # such as SQLITE_IOERR_SHMMAP; a full disk is told by the second try
+            for suffix in ("", "-wal", "-journal"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return _make(path, "DELETE")
+
+
+def _make(path: Path, journal: str) -> sa.Engine:
     engine = engine_on(path)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        metadata.create_all(connection)
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            metadata.create_all(connection)
+            connection.commit()
+    except sa.exc.OperationalError:
+        engine.dispose()  # or the file stays open
+        raise
     return engine
 
 

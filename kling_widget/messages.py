@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import background
 from .credentials import ApiKey
-from .entries import FORM_FIELDS
+from .entries import FORM_FIELDS, source_of
 from .errors import ImageError, KlingError
 from .images import SourceImage
 from .kept_pictures import kept_picture
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 MESSAGES_IN = frozenset(
     {"generate", "upload", "url", "remove", "key", "preview", "video", "stop", "watch", "check", "resubmit", "use"}
-    | {"continue", "balance"}
+    | {"continue", "balance", "source"}
 )
-MESSAGES_OUT = frozenset({"ack", "received", "uploaded", "preview", "video"})
+MESSAGES_OUT = frozenset({"ack", "received", "uploaded", "preview", "video", "source"})
 SLOTS = ("first_frame", "last_frame")
 SLOT_FIELDS = {form_field: field for field, form_field in FORM_FIELDS.items() if form_field in SLOTS}
 SAME_PRESS = 1.0  # seconds; presses closer together are one
@@ -175,6 +175,11 @@ class MessageHandlers:
     async def _on_continue(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.video is not None:
             await self._load("first_frame", generation.video, None)
+
+    async def _on_source(self, message: Message, _buffers: list[memoryview]) -> None:
+        if generation := self._known(message):
+            text = source_of(generation, self._settings)
+            self.send({"type": "source", "re": message.get("id"), "key": generation.key, "text": text})
 
     async def _on_balance(self, _message: Message, _buffers: list[memoryview]) -> None:
         self._drop_problem("form")  # what was said when it was asked before

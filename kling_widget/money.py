@@ -124,6 +124,19 @@ def dollars(usd: float) -> str:
     return f"${usd:,.2f}"
 
 
+def charge(usd: float | None, provider: str) -> str:
+    """What a clip was charged: ``$0.66``; empty where that is not known, or the built-in simulator made it for free.
+
+    Parameters
+    ----------
+    usd
+        As the ledger has it, in USD.
+    provider
+        As the ledger has it: who made it.
+    """
+    return "" if usd is None or provider == "simulator" else dollars(usd)
+
+
 def usd_of(usd: float | None, credits: float | None) -> float | None:
     """What was charged in USD, from what an answer says; None where it says nothing, or 0 (not charged yet)."""
     return usd or (credits / CREDITS_PER_USD if credits else None)

@@ -50,9 +50,10 @@ def host() -> str:
     """Who shows the output: ``jupyter``, ``vscode``, ``colab``, ``voila``, ``marimo``, ``kaggle`` or ``databricks``."""
     if "google.colab" in sys.modules:
         return "colab"
-    if "marimo" in sys.modules and "ipykernel" not in sys.modules:
+    if "marimo" in sys.modules and kernel_shell() is None:
         return "marimo"
-    if os.environ.get("SERVER_SOFTWARE", "").lower().startswith("voila"):
+    # The latter where the kernel was started before anybody asked for the page (`preheat_kernel`).
+    if os.environ.get("SERVER_SOFTWARE", "").lower().startswith("voila") or "VOILA_PREHEAT" in os.environ:
         return "voila"
     if "-jvsc-" in os.environ.get("JPY_SESSION_NAME", "") or _vscode_notebook():
         return "vscode"
@@ -63,6 +64,12 @@ def kernel_shell() -> Any:
     """IPython's shell where it runs in a notebook's kernel; None in a terminal and in plain Python."""
     shell = _shell()
     return shell if getattr(shell, "kernel", None) is not None else None
+
+
+def in_marimo_cell() -> bool:
+    """Whether the calling code, on this very thread, runs in a marimo cell. Never imports marimo: it takes a second."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
 
 
 def running_cell() -> int | None:

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import background, polling
+from .money import charge
 from .notebook_files import kernel_shell, running_cell
 
 if TYPE_CHECKING:
@@ -54,10 +55,11 @@ def fraction(elapsed: float, expected: polling.Expectation | None) -> float:
 
 
 def line(generation: Generation) -> str:
-    """Status, elapsed time and what is left, in one line."""
+    """Status, elapsed time, what is left and what it cost, in one line."""
     parts = [WORDS[generation.status], clock(generation.elapsed)]
     if generation.status in ("submitting", "queued", "generating"):
         parts.append(remaining(generation.elapsed, generation.expected))
+    parts.append(charge(generation.row.usd, generation.row.provider))
     if generation.simulated:
         parts.append("simulated")
     return " · ".join(part for part in parts if part)
@@ -76,6 +78,7 @@ def show(generation: Generation) -> None:
     """Show progress, then the video, where the running cell's output goes. Returns at once."""
     surface = _surface(generation)
     if surface is not None:
+        surface.update(generation)  # what is ready already is shown before the next prompt is
         generation.on_change(surface.update)
         background.go(_tick(generation, surface))
 
@@ -131,6 +134,7 @@ class CellOutput:
     def __init__(self, generations: Iterable[Generation] = (), *, videos_only: bool = False) -> None:
         self._videos_only = videos_only
         self._generations = list(generations)
+        self._players: dict[str, tuple[str, str]] = {}
         for generation in self._generations:
             generation.shown_in_cell = running_cell()
             if generation.video is not None:
@@ -145,7 +149,19 @@ class CellOutput:
 
     def _bundle(self) -> dict[str, str]:
         shown = [each for each in self._generations if each.video is not None or not self._videos_only]
-        return {"text/html": "\n".join(map(_html, shown)), "text/plain": "\n".join(map(_plain, shown))}
+        pages, texts = zip(*map(self._shown, shown), strict=True) if shown else ((), ())
+        return {"text/html": "\n".join(pages), "text/plain": "\n".join(texts)}
+
+    def _shown(self, generation: Generation) -> tuple[str, str]:
+        """As a piece of a page and as text. A player stays as it was: one that is replaced stops playing.
+
+        So a charge that the vendor tells of only minutes later is in the caption when the clip is shown the next time.
+        """
+        if generation.video is None:
+            return _html(generation), _saved(generation)
+        if generation.key not in self._players:
+            self._players[generation.key] = _html(generation), _saved(generation)
+        return self._players[generation.key]
 
 
 class _TerminalLine:
@@ -164,6 +180,12 @@ def _plain(generation: Generation) -> str:
     if generation.video is not None:
         return f"{line(generation)} · {generation.video.path}"
     return problem(generation) or line(generation)
+
+
+def _saved(generation: Generation) -> str:
+    """What stays in the notebook: of a video nothing that another run, or another machine, would say otherwise."""
+    video = generation.video
+    return _plain(generation) if video is None else f"{video!r} · {video.caption}"
 
 
 def _html(generation: Generation) -> str:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import glob
 import json
+import random
 import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import background, mp4_metadata, pending
+from . import background, mp4_metadata, pending, retry
 from .download import StaleUrlError, download
-from .errors import DownloadError
+from .errors import DownloadError, RateLimitError, ServerError
 from .ledger_row import row_of
 
 if TYPE_CHECKING:
@@ -73,9 +75,9 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
     for _ in range(FETCH_ATTEMPTS):
         studio.leases.check(row.client_request_id)
         if stale is not None or not row.video_url:
-            fresh = await studio.client.retrieve(str(row.generation_id))
-            if fresh.video_url:
-                row = await update(video_url=fresh.video_url)
+            fresh = await _fresh_url(studio, row)
+            if fresh:
+                row = await update(video_url=fresh)
         try:
             await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
         except StaleUrlError as error:
@@ -85,6 +87,21 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
             return await update(saved=time.time())
     assert stale is not None
     raise stale
+
+
+async def _fresh_url(studio: Studio, row: Row) -> str | None:
+    """The address as the vendor gives it now. The video is paid for: a busy moment is no reason to stop."""
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return (await studio.client.retrieve(str(row.generation_id))).video_url
+        except (ServerError, RateLimitError) as error:
+            if attempt >= retry.READ_ATTEMPTS:
+                raise
+            wait = error.retry_after if isinstance(error, RateLimitError) else None
+            await asyncio.sleep(retry.backoff(attempt, random.random(), wait))
+            studio.leases.check(row.client_request_id)
 
 
 def _is_there(target: Path, row: Row) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from . import background, polling
 from .account import Account
-from .backpressure import Brake
+from .arrivals import Arrivals
 from .client import BASE_URL, Client, new_client_request_id
 from .connections import SIMULATOR_URL
 from .credentials import ApiKey, hidden, require_key, simulation_forced
@@ -23,6 +23,7 @@ from .generation import Generation
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
+from .pacing import gate_of
 from .prepare import Prepared, facts_of, prepare
 from .rules import check_generation_id, check_take
 from .video import Video
@@ -79,8 +80,11 @@ class Studio:
         self._lock = threading.Lock()
         self.account = Account(self, budget)
         self.leases = Leases(lambda: self.workspace.ledger)
+        self.arrivals = Arrivals(self)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
-        self.brake = Brake()
+        # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
+        # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.
+        self.unsent: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Studio({self.provider}, {str(self.workspace.path)!r})"
@@ -111,13 +115,19 @@ class Studio:
         MissingKeyError
             No key anywhere.
         """
+        gate = gate_of(self.provider)
         if self.simulated:
-            return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport())
-        return Client(require_key(self._api_key), self.base_url)
+            return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport(), gate=gate)
+        return Client(require_key(self._api_key), self.base_url, gate=gate)
 
     def require_key(self) -> None:
         """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""
         _ = self.client
+
+    def offer_key(self, api_key: ApiKey) -> None:
+        """Use this key if none was given. What Colab is asked for on the main thread is not to be asked on the loop."""
+        if self._api_key is None and "client" not in self.__dict__:
+            self._api_key = api_key
 
     def use_key(self, api_key: ApiKey) -> None:
         """Use this key from now on."""
@@ -183,7 +193,7 @@ class Studio:
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
-        return self.go_on(row, fresh=ours)
+        return self.go_on(row)
 
     def again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
         """Submit an earlier request once more; as a new take it may be paid twice if the first one was accepted.
@@ -208,14 +218,21 @@ class Studio:
             time_factor=earlier.time_factor,
             notebook=notebook_name(),
         )
-        row, ours = self._admit(row, budget, new_take=new_take)
+        row, _ = self._admit(row, budget, new_take=new_take)
         self.account.balance = None
-        return self.go_on(row, fresh=ours)
+        return self.go_on(row)
 
     def _admit(self, row: Row, budget: float | None, *, new_take: bool) -> tuple[Row, bool]:
         """Write the row with our lease on it: nobody may look up what we are about to submit."""
         check = self.account.check(row, budget)
-        return self.workspace.ledger.admit(self.leases.stamped(row), new_take=new_take, check=check)
+        self.unsent.add(row.client_request_id)
+        ours = False
+        try:
+            held, ours = self.workspace.ledger.admit(self.leases.stamped(row), new_take=new_take, check=check)
+            return held, ours
+        finally:
+            if not ours:
+                self.unsent.discard(row.client_request_id)
 
     # Money
 
@@ -251,16 +268,28 @@ class Studio:
         """The row of this request and take, if it was asked for before and not refused."""
         return self.workspace.ledger.holder(self.provider, request.content_hash(), take) if self.has_ledger else None
 
-    def go_on(self, row: Row, *, fresh: bool = False) -> Generation:
-        """The generation of a row, watched unless its video is there. Only a `fresh` row, just written, is sent."""
-        generation = self._generation(row, fresh=fresh)
+    def go_on(self, row: Row) -> Generation:
+        """The generation of a row, watched unless its video is there; sent only if it is one of `unsent`."""
+        generation = self._generation(row)
         if generation.video is None:
+            self.require_key()
             generation.watch()
         return generation
 
-    def generations(self) -> list[Generation]:
-        """Everything ever submitted here, newest first."""
-        return [self._generation(row) for row in self.workspace.ledger.rows() if row.provider == self.provider]
+    def generations(self, limit: int | None = None) -> list[Generation]:
+        """Everything ever submitted here, or the latest `limit` of it, newest first."""
+        return [self._generation(row) for row in self.workspace.ledger.rows(limit=limit, provider=self.provider)]
+
+    def newest(self, limit: int) -> list[Generation]:
+        """The latest `limit`, newest first, whichever process asked for them; what is under way is watched."""
+        rows = self.workspace.ledger.rows(limit=limit, provider=self.provider) if self.has_ledger else []
+        with self._lock:
+            strangers = {row.client_request_id for row in rows} - set(self._generations)
+        generations = [self._generation(row) for row in rows]
+        for generation in generations:
+            if generation.key in strangers and generation.row.unfinished:  # one that is known may have been stopped
+                generation.watch()
+        return generations
 
     def take_up(self) -> list[Generation]:
         """Go on with everything under way, without asking and without paying; oldest first."""
@@ -277,12 +306,14 @@ class Studio:
         Raises
         ------
         MissingKeyError
-            No key anywhere.
+            No key anywhere, and the video is not here yet.
         """
-        self.require_key()
-        ledger = self.workspace.ledger
-        row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
+        row = None
+        if self.has_ledger:
+            ledger = self.workspace.ledger
+            row = ledger.by_generation_id(generation_id, self.provider) or ledger.get(generation_id)
         if row is None:
+            self.require_key()
             check_generation_id(generation_id)
             stranger = Row(
                 client_request_id=new_client_request_id(),
@@ -291,14 +322,14 @@ class Studio:
                 status="queued",
                 generation_id=generation_id,
             )
-            row, _ = ledger.admit(stranger)
+            row, _ = self.workspace.ledger.admit(stranger)
         return self.go_on(row)
 
-    def _generation(self, row: Row, *, fresh: bool = False) -> Generation:
+    def _generation(self, row: Row) -> Generation:
         with self._lock:
             known = self._generations.get(row.client_request_id)
             if known is None:
-                known = self._generations[row.client_request_id] = Generation(self, row, fresh=fresh)
+                known = self._generations[row.client_request_id] = Generation(self, row)
                 if row.saved is not None and row.video_file and self.video_target(row).exists():
                     known.finish(self.video_of(row))
             return known

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
@@ -96,6 +98,20 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a row of the vendor's log says of a submission: its generation id, and when it came (Unix seconds)."""
+
+    generation_id: str
+    created: float | None
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Found | None:
+        """Read a row; None where it names no id."""
+        found = row.get("inference_id")
+        return cls(found, _moment(row.get("created"))) if isinstance(found, str) and found else None
+
+
+@dataclass(frozen=True)
 class Charge:
     """What a row of the vendor's log says was charged for a submission."""
 
@@ -157,6 +173,15 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if 0 <= number < 1e15 else None
+
+
+def _moment(value: Any) -> float | None:
+    """Unix seconds of an ISO 8601 time with its zone, as the vendor writes it."""
+    try:
+        moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value))  # Python 3.10 doesn't know the Z
+    except (TypeError, ValueError):
+        return None
+    return moment.timestamp() if moment.tzinfo else None
 
 
 def _time_factor(value: Any) -> float | None:

@@ -6,10 +6,11 @@ import filecmp
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from . import media, notebook_files, video_page
 from .errors import DownloadError
@@ -48,10 +49,13 @@ class Video:
         Number of the cell whose output shows the clip already (`generate` puts it there): as that cell's last line it
         is not shown a second time.
     embed_limit
-        Bytes up to which a clip is embedded in pages that cannot load files; a class attribute, free to set.
+        Bytes up to which a clip is embedded in pages that cannot load files; free to set, for one clip or on the class
+        for all.
+    embedded
+        Whether the clip is embedded in every page; what :meth:`embed` gives.
     """
 
-    embed_limit: ClassVar[int] = 8_000_000  # ours: a handful of clips keeps a notebook below what GitHub and Colab open
+    embed_limit: int = 8_000_000  # ours: a handful of clips keeps a notebook below what GitHub and Colab open
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class Video:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.first_frame_source = first_frame_source
         self.shown_in_cell: int | None = None
+        self.embedded = False
 
     def bytes(self) -> Bytes:
         """The MP4 file's bytes.
@@ -170,9 +175,27 @@ class Video:
             Path(partial).unlink(missing_ok=True)
         return target
 
+    def embed(self, limit: int | None = None) -> Video:
+        """The same clip, which shows itself as a part of the page and needs no file beside the notebook.
+
+        ``video.embed()`` as the last line of a cell puts the whole clip into the notebook, which grows by 4/3 of its
+        size each time it is shown (12 MB become 16 MB); elsewhere the notebook keeps some 25 KB a clip. Its
+        :meth:`html` is a piece for pages of your own. To pass on a whole notebook, see `export_html`.
+
+        Parameters
+        ----------
+        limit
+            Bytes up to which it is embedded; by default `embed_limit`. A larger clip shows its poster and a sentence.
+        """
+        video = copy(self)
+        video.embedded, video.shown_in_cell = True, None
+        if limit is not None:
+            video.embed_limit = limit
+        return video
+
     @property
     def caption(self) -> str:
-        """Prompt and settings in one line: ``slow dolly in · 5 s · CFG 0.5 · take 2 · 1920 × 1080``."""
+        """Prompt and settings in one line: ``slow dolly in · 5 s · CFG 0.5 · take 2 · 1920 × 1080 · $0.66``."""
         return " · ".join(part for part in (video_page.prompt(self), video_page.settings(self)) if part)
 
     def html(self, host: str | None = None) -> str:
@@ -194,18 +217,13 @@ class Video:
             generation_id=number if isinstance(number, str) else None,
         )
 
-    def _repr_mimebundle_(
-        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
-    ) -> dict[str, str]:
-        if self.shown_in_cell is not None and self.shown_in_cell == running_cell():
-            return {"text/plain": repr(self)}
-        return {"text/html": self.html(), "text/plain": repr(self)}
-
-    def _repr_html_(self) -> str:
-        return self.html()
+    def _repr_html_(self) -> str | None:
+        # Not `_repr_mimebundle_`: IPython asks for the HTML all the same where a bundle has none.
+        shown = self.shown_in_cell is not None and self.shown_in_cell == running_cell()
+        return None if shown else self.html()
 
     def __repr__(self) -> str:
-        return f"Video({video_page.shown_path(self.path)!r})"
+        return f"Video({video_page.shown_path(self.path)!r})" + (".embed()" if self.embedded else "")
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from html import escape
+import re
+from html import escape, unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import media
 from .errors import DownloadError
-from .notebook_files import notebook_relative
+from .money import charge
+from .notebook_files import in_marimo_cell, notebook_relative
 from .picture_codec import small_picture
 from .picture_files import human_size
 
@@ -55,17 +57,18 @@ def prompt(video: Video) -> str:
 
 
 def settings(video: Video) -> str:
-    """``5 s · CFG 0.5 · take 2 · 1920 × 1080 · simulated``, as far as it is known; not escaped."""
+    """``5 s · CFG 0.5 · take 2 · 1920 × 1080 · $0.66 · simulated``, as far as it is known; not escaped."""
     given = video.metadata
     size, seconds = "", given.get("duration")
     with contextlib.suppress(DownloadError):  # then what was asked for is all that is known
         size, seconds = f"{video.width} × {video.height}", seconds or round(video.duration, 1)
-    scale, take = given.get("cfg_scale"), given.get("take")
+    scale, take, usd = given.get("cfg_scale"), given.get("take"), given.get("usd")
     parts = [
         f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
         f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
         f"take {take}" if isinstance(take, int) and take > 1 else "",
         size,
+        charge(usd, str(given.get("provider"))) if isinstance(usd, (int, float)) else "",
         "simulated" if given.get("simulated") else "",
     ]
     return " · ".join(part for part in parts if part)
@@ -95,14 +98,38 @@ def _source(video: Video, host: str) -> tuple[str, str]:
     where = f"<code>{escape(shown_path(video.path))}</code>"
     try:
         size = video.size
-        relative = notebook_relative(video.path) if host == "jupyter" else None
+        relative = notebook_relative(video.path) if host == "jupyter" and not video.embedded else None
         if relative is not None:
             return escape(relative), ""
+        if host == "marimo" and (address := _marimo_s_address(video)):
+            return escape(address), ""
         if size > video.embed_limit:
-            return "", f"Too large to be embedded in this page ({human_size(size)}). It is saved as {where}."
-        return f"data:video/mp4;base64,{_base64(video.bytes())}", ""
+            return "", (
+                f"Too large to be embedded in this page: {human_size(size)}, and the limit is "
+                f"{human_size(video.embed_limit)}. It is saved as {where}. <code>embed(limit={size})</code> on the "
+                "Video puts it in all the same, <code>save(path)</code> copies the file."
+            )
+        data = _base64(video.bytes())
+        return f"data:video/mp4;base64,{data}", f"<small>{_weight(len(data))}</small>" if video.embedded else ""
     except DownloadError:
         return "", f"The file {where} is not there any more."
+
+
+def _weight(size: int) -> str:
+    return f"embedded: adds {human_size(size)} to the notebook"
+
+
+def _marimo_s_address(video: Video) -> str | None:
+    """Where marimo serves the bytes that its own player is given; a page of more than 8 MB it does not show.
+
+    None outside a cell.
+    """
+    if not in_marimo_cell():
+        return None
+    import marimo
+
+    found = re.search(r"""src=["']([^"']+)""", marimo.video(video.bytes()).text)
+    return unescape(found.group(1)) if found else None
 
 
 def _base64(data: bytes) -> str:

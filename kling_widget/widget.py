@@ -15,14 +15,16 @@ from typing import Any
 import anywidget
 import traitlets
 
-from . import background
-from .credentials import ApiKey, find_key, hidden
+from . import background, panel_output
+from .arrivals import NEWEST
+from .credentials import ApiKey, hidden, look_for_key
 from .entries import entry_of, frame_of, problem_of
 from .errors import AuthenticationError, ImageError, KlingError
 from .generation import Generation
 from .images import SourceImage
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .money import checked_budget
+from .notebook_files import running_cell
 from .progress import CellOutput
 from .rules import check_cfg_scale, check_duration
 from .studio import Studio, Take
@@ -31,7 +33,8 @@ from .uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
 REFRESH = 0.25  # seconds; at most four updates of the list a second
-RECENT = 6  # finished generations shown when the widget opens; kw.generations() has them all
+LIST = 60  # generations in the list at most, the oldest that are over leave first; kw.generations() has them all
+READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 
 
 class KlingWidget(MessageHandlers, anywidget.AnyWidget):
@@ -52,6 +55,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         Settings; see :class:`Studio`. `simulate` None means: only where there is no key.
     budget
         USD that everything made from this workspace may cost together; see :class:`Studio`.
+    side_panel
+        Open in the side panel at once; see :meth:`side_panel`.
 
     Attributes
     ----------
@@ -102,6 +107,7 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool | None = None,
         budget: float | None = None,
+        side_panel: bool = False,
     ) -> None:
         api_key = hidden(api_key)
         self._budget = checked_budget(budget)
@@ -113,15 +119,26 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
         self._refreshing = False
-        on_simulator = find_key(api_key) is None if simulate is None else simulate
+        self.placed_in_cell: int | None = None
+        self._in_output: set[str] = set()
+        self._stop_arrivals: Callable[[], None] = lambda: None
+        self._closed = False
+        key, note = look_for_key(api_key) if simulate is None else (None, "")
+        on_simulator = key is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
+        if key is not None:
+            self._studio.offer_key(key)
         super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
         self._use_studio(self._studio)
+        if note:
+            self.problems = [{"field": "key", "text": note, "anyway": False}]
         for slot, source in zip(SLOTS, (image, tail_image), strict=True):
             if source is not None:
                 self._fill(slot, SourceImage.load(source))
         self.on_msg(self._receive)
         background.go(self._take_up())
+        if side_panel:
+            self.side_panel()
 
     # For Python
 
@@ -160,11 +177,24 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         background.call(self._follow, generation)
         return generation
 
+    def side_panel(self) -> None:
+        """Show the widget in the side panel of JupyterLab or Notebook 7; elsewhere here, with the reason.
+
+        A notebook's panel shows the widget put there last, and each only once: run this again to bring it back. Videos
+        still appear in the output of the cell, where they stay when the notebook is saved.
+        """
+        if self.comm is not None:
+            panel_output.show(self, *self._repr_mimebundle_())
+            self.placed_in_cell = running_cell()
+            self._outputs.append(CellOutput(videos_only=True))
+
     def close(self) -> None:
         """Close the front end and stop listening. Generations go on."""
+        self._closed = True
         for stop_listening in self._stop_listening.values():
             stop_listening()
         self._stop_listening.clear()
+        self._stop_arrivals()
         self._uploads.clear()
         self._outputs.clear()
         self.on_msg(self._receive, remove=True)
@@ -174,12 +204,19 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         """Show the widget, and below it, in the same cell's output, the videos as they come."""
         from IPython.display import display
 
-        bundle = self._repr_mimebundle_()
-        if bundle is None:
+        here = self.placed_in_cell is not None and self.placed_in_cell == running_cell()
+        if self.comm is None or here:  # closed, or the cell says already that it is in the side panel
             return
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        data, metadata = self._repr_mimebundle_()
         display(data, metadata=metadata, raw=True)
         self._outputs.append(CellOutput(videos_only=True))
+
+    def _repr_mimebundle_(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The panel, and a sentence for readers without one: GitHub, nbviewer, nbconvert, a terminal."""
+        bundle: Any = super()._repr_mimebundle_(**settings) or {}
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        told = {"text/plain": READ_ONLY, "text/html": f"<p><em>{READ_ONLY}</em></p>"} if data else {}
+        return {**data, **told}, metadata
 
     @traitlets.validate("duration")
     def _valid_duration(self, proposal: Any) -> Any:
@@ -240,38 +277,55 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         setattr(self, slot, frame_of(picture))
 
     def _use_studio(self, studio: Studio) -> None:
+        self._stop_arrivals()
         self._studio = studio
         self.simulated = studio.simulated
         background.go(self._refresh_estimate())
 
     async def _take_up(self) -> None:
         """Show what is under way in the workspace, and go on with it; and the latest videos."""
-        if not self._studio.has_ledger:
-            return
-        recent = await background.in_thread(lambda: self._studio.generations()[:RECENT])
-        under_way = await background.in_thread(self._studio.take_up)
-        shown = {generation.key: generation for generation in [*recent, *under_way]}
-        for generation in sorted(shown.values(), key=lambda each: each.row.created):
-            self._follow(generation, in_output=generation in under_way, news=False)
+        if self._studio.has_ledger:
+            recent = await background.in_thread(self._studio.generations, NEWEST)
+            under_way = await background.in_thread(self._studio.take_up)
+            shown = {generation.key: generation for generation in [*recent, *under_way]}
+            for generation in sorted(shown.values(), key=lambda each: each.row.created):
+                self._follow(generation, in_output=generation in under_way, news=False)
+        self._stop_arrivals()
+        if not self._closed:
+            self._stop_arrivals = self._studio.arrivals.listen(self._arrived)
+
+    def _arrived(self, generation: Generation) -> None:
+        """Somebody else asked for it: it belongs in the list, and not in this cell's output."""
+        if generation.key not in self._stop_listening:
+            self._follow(generation, in_output=False, news=False)
 
     def _follow(self, generation: Generation, *, in_output: bool = True, news: bool = True) -> None:
         def changed(generation: Generation) -> None:
             self._tell_refusal(generation)
-            self._generation_changed(generation, in_output)
+            self._generation_changed(generation)
 
+        if in_output:  # also where the list had it before we knew that we asked for it
+            self._in_output.add(generation.key)
         if generation.key not in self._stop_listening:
-            self.generations = (generation, *self.generations)
             self._stop_listening[generation.key] = generation.on_change(changed)
+            self.generations = self._shortened((generation, *self.generations))
         if news:  # else the key may have been replaced since
             self._tell_refusal(generation)
-        self._generation_changed(generation, in_output)
+        self._generation_changed(generation)
+
+    def _shortened(self, generations: tuple[Generation, ...]) -> tuple[Generation, ...]:
+        over = [each for each in generations if not each.active]
+        leaving = over[len(over) - max(0, len(generations) - LIST) :]
+        for generation in leaving:
+            self._stop_listening.pop(generation.key)()
+        return tuple(each for each in generations if each not in leaving)
 
     def _tell_refusal(self, generation: Generation) -> None:
         if isinstance(generation.error, AuthenticationError):
             self._show_problem(generation.error)
 
-    def _generation_changed(self, generation: Generation, in_output: bool) -> None:
-        if generation.video is not None and in_output:
+    def _generation_changed(self, generation: Generation) -> None:
+        if generation.video is not None and generation.key in self._in_output:
             for output in self._outputs:
                 output.update(generation)
         if not self._refreshing:

@@ -1,4 +1,4 @@
-"""Starts a JupyterLab that neither knows nor changes the user's Jupyter: for the demo and for the browser tests."""
+"""Starts servers of notebooks that neither know nor change the user's: for the demo and for the browser tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class ServerFailed(RuntimeError):
 
 @dataclass
 class RunningServer:
-    """A JupyterLab on loopback.
+    """A server on loopback: JupyterLab, or another that shows notebooks.
 
     Attributes
     ----------
@@ -101,8 +101,16 @@ def own_jupyter(home: Path) -> dict[str, str]:
     }
 
 
-def start(home: Path, root: Path, *, environment: Mapping[str, str], arguments: Sequence[str] = ()) -> RunningServer:
-    """Starts a JupyterLab on a free port of 127.0.0.1 and returns when it answers.
+def start(
+    home: Path,
+    root: Path,
+    *,
+    environment: Mapping[str, str],
+    arguments: Sequence[str] = (),
+    application: str = "jupyterlab",
+    python: str | Path = sys.executable,
+) -> RunningServer:
+    """Starts a Jupyter server on a free port of 127.0.0.1 and returns when it answers.
 
     Parameters
     ----------
@@ -114,6 +122,10 @@ def start(home: Path, root: Path, *, environment: Mapping[str, str], arguments: 
         The whole environment of the server, which its kernels inherit.
     arguments
         More command line arguments.
+    application
+        The module to run: ``jupyterlab`` or ``notebook``.
+    python
+        Of which environment.
 
     Raises
     ------
@@ -124,16 +136,34 @@ def start(home: Path, root: Path, *, environment: Mapping[str, str], arguments: 
     # By environment variable, so that the token is in no list of processes.
     variables = {**environment, **own_jupyter(home), "JUPYTER_TOKEN": token}
     command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
+        *(str(python), "-m", application, "--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
         *("--ServerApp.port_retries=200", "--LabApp.extension_manager=readonly", *arguments),
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")
+    return launch(command, home, root, variables, token, answers)
+
+
+def launch(
+    command: Sequence[str],
+    home: Path,
+    root: Path,
+    environment: Mapping[str, str],
+    token: str,
+    ready: Callable[[RunningServer], bool],
+) -> RunningServer:
+    """Starts a server in `root`, its log in `home`, and returns when `ready` has found its address and says so.
+
+    Raises
+    ------
+    ServerFailed
+        It ended or was not ready in `START_TIMEOUT` seconds.
+    """
     with (home / "server.log").open("wb") as output:
         process = subprocess.Popen(
             command,
             cwd=root,
-            env=variables,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -141,21 +171,29 @@ def start(home: Path, root: Path, *, environment: Mapping[str, str], arguments: 
         )
     server = RunningServer("", token, root, home, process)
     try:
-        wait_until_ready(server, home / "runtime" / f"jpserver-{process.pid}.json")
+        wait_until_ready(server, ready)
     except BaseException:
         server.stop()
         raise
     return server
 
 
-def wait_until_ready(server: RunningServer, info: Path) -> None:
-    """Waits for the server's own note of its address, then for its first answer."""
+def wait_until_ready(server: RunningServer, ready: Callable[[RunningServer], bool]) -> None:
+    """Waits as long as the server lives and its time is not up."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and server.process.poll() is None:
-        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, urllib.error.URLError):
-            server.url = server.url or json.loads(info.read_text(encoding="utf-8"))["url"]
-            server.ask("api/status")
+        if ready(server):
             return
         time.sleep(0.1)
     tail = server.log.read_text(encoding="utf-8", errors="replace")[-3000:]
-    raise ServerFailed(f"JupyterLab did not start. The end of {server.log}:\n{tail}")
+    raise ServerFailed(f"The server did not start. The end of {server.log}:\n{tail}")
+
+
+def answers(server: RunningServer) -> bool:
+    """Whether a Jupyter server has left its note of its address, and answers there."""
+    note = server.home / "runtime" / f"jpserver-{server.process.pid}.json"
+    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, urllib.error.URLError):
+        server.url = server.url or json.loads(note.read_text(encoding="utf-8"))["url"]
+        server.ask("api/status")
+        return True
+    return False

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 import sys
+from pathlib import Path
 
 import hypothesis
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 # Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
 hypothesis.settings.register_profile(
@@ -16,6 +20,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("shared machine")
 
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 OURS = ("AIMLAPI_KEY", "AIML_API_KEY", "AIMLAPI_API_KEY")
 
 
@@ -54,3 +59,20 @@ def is_local(host: object) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def saved_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The quickstart, saved after a run without a browser, its videos beside it. Made once: add files, change none."""
+    folder = tmp_path_factory.mktemp("quickstart")
+    shutil.copytree(NOTEBOOKS / "images", folder / "images")
+    return run_notebook(NOTEBOOKS / "quickstart.ipynb", folder / "quickstart.ipynb")
+
+
+def run_notebook(notebook: Path, saved: Path) -> Path:
+    """Runs a notebook in the folder it is then saved in, as JupyterLab saves it: without the state of widgets."""
+    read = nbformat.read(notebook, as_version=4)
+    resources = {"metadata": {"path": saved.parent}}
+    NotebookClient(read, timeout=120, store_widget_state=False, resources=resources).execute()
+    nbformat.write(read, saved)
+    return saved

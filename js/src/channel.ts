@@ -1,4 +1,4 @@
-import type { FromKernel, Message, Model, ToKernel } from "./model";
+import type { Bytes, FromKernel, Message, Model, ToKernel } from "./model";
 
 /** Milliseconds without an `ack` after which a person is told that the kernel is busy (docs/architecture.md). */
 const QUIET = 500;
@@ -13,7 +13,7 @@ export function unique(): string {
   return `${random[0]!.toString(36)}${random[1]!.toString(36)}-${++counter}`;
 }
 
-type Listener = (message: Message, buffers: DataView[]) => void;
+type Listener = (message: Message, buffers: Bytes[]) => void;
 
 /**
  * One view's line to the kernel. All views of a model hear every message, so each keeps to the ids it sent itself.
@@ -49,15 +49,15 @@ export class Channel {
   }
 
   /** Ask and get the answer of that type. Asks again if the kernel heard but the answer was lost; null after three times. */
-  ask<K extends "preview" | "video">(
+  ask<K extends "preview" | "video" | "source">(
     type: K,
     fields: ToKernel[K],
     silent = false,
-  ): Promise<{ message: FromKernel[K]; buffer: DataView | undefined } | null> {
+  ): Promise<{ message: FromKernel[K]; buffer: Bytes | undefined } | null> {
     return new Promise((resolve) => {
       const ids = new Set<string>();
       let timer: ReturnType<typeof setTimeout>;
-      const done = (answer: { message: FromKernel[K]; buffer: DataView | undefined } | null) => {
+      const done = (answer: { message: FromKernel[K]; buffer: Bytes | undefined } | null) => {
         clearTimeout(timer);
         stop();
         resolve(answer);
@@ -92,7 +92,7 @@ export class Channel {
     this.#listeners.clear();
   }
 
-  #hear = (message: Message, buffers: DataView[] = []): void => {
+  #hear = (message: Message, buffers: Bytes[] = []): void => {
     const entry = "re" in message ? this.#unheard.get(message.re) : undefined;
     if (entry && "re" in message) {
       clearTimeout(entry.timer);

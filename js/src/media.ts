@@ -1,5 +1,5 @@
 import type { Channel } from "./channel";
-import type { Entry, Model } from "./model";
+import type { Bytes, Entry, Model } from "./model";
 
 /** The address if a picture or video may be loaded from it, else null: never `javascript:`, `data:`, `blob:`, `file:`. */
 export function safe(url: string): string | null {
@@ -77,9 +77,10 @@ export class Media {
   }
 }
 
-/** Buffers arrive as views; copying frees the whole websocket frame behind them. */
-function bytes(view: DataView): ArrayBuffer {
-  return new Uint8Array(view.buffer as ArrayBuffer, view.byteOffset, view.byteLength).slice().buffer;
+/** What a buffer holds; copying frees the whole websocket frame that a view may be on. */
+function bytes(buffer: Bytes): ArrayBuffer {
+  if (!ArrayBuffer.isView(buffer)) return buffer;
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength).slice().buffer;
 }
 
 /** One fetch a key; a failed one may be tried again. */

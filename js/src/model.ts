@@ -39,7 +39,10 @@ export interface SavedVideo {
   duration: number;
 }
 
-/** One generation; `elapsed` and `expected` in seconds, `elapsed` as of the moment the kernel wrote the entry. */
+/**
+ * One generation; times in seconds. `elapsed` is as of the moment the kernel wrote the entry; half of all are ready after
+ * `expected`, nine in ten after `late`.
+ */
 export interface Entry {
   key: string;
   generation_id: string | null;
@@ -51,6 +54,7 @@ export interface Entry {
   started: number;
   elapsed: number;
   expected: number | null;
+  late: number | null;
   active: boolean;
   simulated: boolean;
   /** What was charged, `$0.66`; null while it isn't known, and on the simulator. */
@@ -113,6 +117,7 @@ export interface ToKernel {
   balance: Record<never, never>;
   use: { key: string };
   continue: { key: string };
+  source: { key: string };
 }
 
 /** Kernel → front end: the fields beside `type`. */
@@ -122,9 +127,13 @@ export interface FromKernel {
   uploaded: { upload: string; slot: Slot };
   preview: { re: string; key: string; media_type: string | null };
   video: { re: string; key: string; offset: number; size: number };
+  source: { re: string; key: string; text: string };
 }
 
 export type Message = { [K in keyof FromKernel]: { type: K } & FromKernel[K] }[keyof FromKernel];
+
+/** A buffer as hosts hand it over: DataView in Jupyter and VS Code, Uint8Array in Colab, an ArrayBuffer in others. */
+export type Bytes = ArrayBufferView<ArrayBuffer> | ArrayBuffer;
 
 /** The part of anywidget's model that we use, typed with our traits. */
 export interface Model {
@@ -132,10 +141,10 @@ export interface Model {
   set<K extends keyof Traits>(name: K, value: Traits[K]): void;
   save_changes(): void;
   send(content: object, callbacks?: undefined, buffers?: ArrayBuffer[]): void;
-  on(event: "msg:custom", callback: (message: Message, buffers: DataView[]) => void): void;
+  on(event: "msg:custom", callback: (message: Message, buffers: Bytes[]) => void): void;
   on(event: `change:${keyof Traits}`, callback: () => void): void;
-  off(event: "msg:custom", callback: (message: Message, buffers: DataView[]) => void): void;
+  off(event: "msg:custom", callback: (message: Message, buffers: Bytes[]) => void): void;
   off(event: `change:${keyof Traits}`, callback: () => void): void;
-  /** ipywidgets' manager; only hosts that serve the notebook's files have `resolveUrl`. */
+  /** ipywidgets' manager. Only where the notebook's files are served does `resolveUrl` lead to one: Colab's gives back what it got. */
   widget_manager?: { resolveUrl?: (url: string) => Promise<string> };
 }

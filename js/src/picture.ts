@@ -74,10 +74,14 @@ export class Picture {
     const upload = this.#upload;
     this.large = false;
     this.changed();
+    upload?.pause(); // or a slow browser is overtaken by what nobody wants any more
     const copy = upload && (await shrink(upload.file));
     if (this.#upload !== upload || this.phase !== "sending") return; // done, removed or replaced meanwhile
     if (copy) this.pick(copy);
-    else this.problem = "This browser cannot read the picture, so the original is sent.";
+    else {
+      this.problem = "This browser cannot read the picture, so the original is sent.";
+      upload?.resume();
+    }
     this.changed();
   }
 

@@ -11,11 +11,11 @@ export function clock(seconds: number): string {
   return parts.map((part, i) => (i ? String(part).padStart(2, "0") : part)).join(":");
 }
 
-/** What is left, in words: `about 2 min left`, `about 20 s left`; null where nothing is known. */
-export function left(elapsed: number, expected: number | null): string | null {
+/** What is left, in words: `about 2 min left`, `about 20 s left`, past `late` that it is; null where nothing is known. */
+export function left(elapsed: number, expected: number | null, late: number | null): string | null {
   if (!expected) return null;
+  if (late && elapsed > late) return "longer than usual";
   const seconds = expected - elapsed;
-  if (seconds <= 0) return "longer than usual";
   if (seconds > 55) return `about ${Math.round(seconds / 60)} min left`;
   return seconds > 5 ? `about ${Math.ceil(seconds / 5) * 5} s left` : "a few seconds left";
 }
@@ -28,7 +28,7 @@ export function progress(elapsed: number, expected: number | null): number | nul
 /** What follows the status word, e.g. `1:12 · about 2 min left` or `5 s · take 2 · 2:58 · $0.66`. */
 export function details(entry: Entry, elapsed: number, simulator: boolean): string {
   const parts: (string | null | false)[] = entry.active
-    ? [clock(elapsed), left(elapsed, entry.expected)]
+    ? [clock(elapsed), left(elapsed, entry.expected, entry.late)]
     : entry.status === "completed"
       ? [
           `${entry.duration} s`,

@@ -22,7 +22,6 @@ interface Flight {
 interface Events {
   progress: (percent: number) => void;
   /** Every byte is in; the kernel reads the picture now. */
-  /** All of it is in; the kernel reads it. */
   arrived: () => void;
   /** The kernel has read it: the Frame or a Problem says what came of it. */
   read: () => void;
@@ -45,6 +44,7 @@ export class Upload {
   #slowest = 0;
   #probe = TIMEOUT;
   #over = false;
+  #paused = false;
   #looking: ReturnType<typeof setInterval>;
   #deaf: () => void;
 
@@ -69,6 +69,16 @@ export class Upload {
     this.#deaf();
   }
 
+  /** Nothing more is sent until `resume`; what is on its way arrives. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#fill();
+  }
+
   #finish(tell: () => void): void {
     if (this.#over) return;
     this.cancel();
@@ -76,7 +86,7 @@ export class Upload {
   }
 
   #fill(): void {
-    while (this.#next < this.file.size && this.#flights.size < (this.#answered ? WINDOW : 1)) {
+    while (!this.#paused && this.#next < this.file.size && this.#flights.size < (this.#answered ? WINDOW : 1)) {
       void this.#send(this.#next);
       this.#next += CHUNK;
     }
@@ -130,6 +140,7 @@ export class Upload {
   }
 
   #look(): void {
+    if (this.#paused) return;
     const now = performance.now();
     const timeout = Math.max(TIMEOUT, 3 * this.#slowest);
     const silent = [...this.#flights].filter(([, flight]) => flight.heard === null);

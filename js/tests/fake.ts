@@ -1,4 +1,4 @@
-import type { Entry, Frame, FromKernel, Message, Model, Slot, ToKernel, Traits } from "../src/model";
+import type { Bytes, Entry, Frame, FromKernel, Message, Model, Slot, ToKernel, Traits } from "../src/model";
 
 export type Sent = {
   [K in keyof ToKernel]: { type: K; id: string; buffer: ArrayBuffer | undefined } & ToKernel[K];
@@ -24,6 +24,8 @@ export class FakeModel implements Model {
   saves = 0;
   /** What the kernel does by itself with a message; default: acknowledge it. */
   kernel: (message: Sent) => void = (message) => this.hear("ack", { re: message.id });
+  /** What a host makes of a buffer. */
+  handedOver: (buffer: ArrayBuffer) => Bytes = (buffer) => new DataView(buffer);
   widget_manager?: { resolveUrl?: (url: string) => Promise<string> };
   #traits: Traits;
   #listeners = new Map<string, Set<(...args: never[]) => void>>();
@@ -72,7 +74,7 @@ export class FakeModel implements Model {
     const message = { type, ...fields } as unknown as Message;
     const listeners = this.#listeners.get("msg:custom") ?? new Set();
     for (const listener of [...listeners]) {
-      (listener as (message: Message, buffers: DataView[]) => void)(message, buffer ? [new DataView(buffer)] : []);
+      (listener as (message: Message, buffers: Bytes[]) => void)(message, buffer ? [this.handedOver(buffer)] : []);
     }
   }
 
@@ -110,6 +112,7 @@ export function entry(changes: Partial<Entry> = {}): Entry {
     started: 1_760_000_000,
     elapsed: 72,
     expected: 190,
+    late: 230,
     active: true,
     simulated: false,
     cost: null,

@@ -36,7 +36,9 @@ test("time goes on between the kernel's messages, the bar with it, and never to 
   await pass(3_000);
   expect(item().textContent).toContain("Generating · 1:15 · about 2 min left");
   await pass(116_000);
-  expect(item().textContent).toContain("3:11 · longer than usual");
+  expect(item().textContent).toContain("3:11 · a few seconds left");
+  await pass(40_000);
+  expect(item().textContent).toContain("3:51 · longer than usual");
   expect(bar()).toBe(97);
 });
 
@@ -62,7 +64,7 @@ test.each<[string, Partial<Entry>, string[]]>([
 });
 
 test("done: what can be done", async () => {
-  expect(shown(ready()).buttons()).toEqual(["Continue", "Use these settings", "Download"]);
+  expect(shown(ready()).buttons()).toEqual(["Continue", "Use these settings", "Download", "Insert into notebook"]);
 });
 
 test.each([
@@ -177,6 +179,32 @@ test.each([
   expect(new Uint8Array(await blob.arrayBuffer())).toEqual(bytes);
 });
 
+/** These bytes as a view in the middle of a larger buffer, as in the frame of a websocket. */
+function amid<View>(kind: new (buffer: ArrayBuffer, offset: number, length: number) => View) {
+  return (buffer: ArrayBuffer) => {
+    const frame = new Uint8Array(buffer.byteLength + 5).fill(255);
+    frame.set(new Uint8Array(buffer), 3);
+    return new kind(frame.buffer, 3, buffer.byteLength);
+  };
+}
+
+test.each([
+  ["Jupyter and VS Code: a DataView", amid(DataView<ArrayBuffer>)],
+  ["Colab: a Uint8Array", amid(Uint8Array<ArrayBuffer>)],
+  ["others: an ArrayBuffer", (buffer: ArrayBuffer) => buffer],
+])("%s holds the video's bytes", async (_, handedOver) => {
+  const bytes = new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const made = vi.spyOn(URL, "createObjectURL");
+  model.kernel = serving(bytes);
+  model.handedOver = handedOver;
+  const { press, item } = shown(ready());
+  press("Play");
+  await pass(100);
+  await until(() => item().querySelector("video"));
+  const blob = made.mock.calls.at(-1)![0] as Blob;
+  expect(new Uint8Array(await blob.arrayBuffer())).toEqual(bytes);
+});
+
 test("a served video that does not load is fetched by its bytes; if that fails too, a sentence says where it is", async () => {
   model.widget_manager = { resolveUrl: async (url) => `http://localhost:3000/files/${url}` };
   const { press, item } = shown(ready());
@@ -228,6 +256,20 @@ test("Download is a link to the served file, else fetches the bytes when it is p
   await pass(1_000);
   expect(clicks).toHaveLength(2);
   expect(clicks[1]).toMatch(/^blob:/);
+});
+
+test("Insert into notebook hands the kernel's Python to whoever is around the widget", async () => {
+  model.kernel = (message) => {
+    model.hear("ack", { re: message.id });
+    if (message.type === "source") model.hear("source", { re: message.id, key: message.key, text: "video = 1" });
+  };
+  const { el, press } = shown(ready({ key: "k1" }));
+  const heard: string[] = [];
+  el.parentElement!.addEventListener("kling-widget:insert", (event) => heard.push((event as CustomEvent<string>).detail));
+  press("Insert into notebook");
+  await until(() => heard.length);
+  expect(heard).toEqual(["video = 1"]);
+  expect(model.of("source").map(({ key }) => key)).toEqual(["k1"]);
 });
 
 test("a long history is cut short until it is asked for", async () => {

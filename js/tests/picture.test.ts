@@ -78,3 +78,21 @@ test("a smaller copy goes in place of the original; where the browser cannot rea
   await until(() => model.of("upload").some(({ name, size }) => name === "big.jpg" && size === 77));
   expect(drawn).toEqual([3840, 2160]);
 });
+
+test("nothing more of the original is sent while a smaller copy is being made", async () => {
+  kernel((message) => receiver.take(message));
+  const { ui } = show(model);
+  let fail = (_: Error): void => {};
+  vi.stubGlobal("createImageBitmap", () => new Promise((_, reject) => (fail = reject)));
+  model.kernel = () => {}; // the first chunk is on its way, and nobody has answered yet
+  choose(ui.getByLabelText("First frame"), picture(10_000_001, "big.png"));
+  await until(() => ui.queryByRole("button", { name: "Send a smaller copy" }));
+  ui.getByRole("button", { name: "Send a smaller copy" }).click();
+  await until(() => model.of("upload").length);
+  kernel((message) => receiver.take(message));
+  receiver.take(model.of("upload")[0]!);
+  await pass(60_000);
+  expect(model.of("upload")).toHaveLength(1);
+  fail(new Error("HEIC"));
+  await until(() => ui.queryByText("Reading…"));
+});

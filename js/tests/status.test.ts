@@ -11,14 +11,15 @@ test.each([
 ])("%d s reads %s", (seconds, text) => expect(clock(seconds)).toBe(text));
 
 test.each([
-  [10, null, null],
-  [0, 190, "about 3 min left"],
-  [72, 190, "about 2 min left"],
-  [131, 190, "about 1 min left"],
-  [150, 190, "about 40 s left"],
-  [187, 190, "a few seconds left"],
-  [190, 190, "longer than usual"],
-])("%d s of %s: %s", (elapsed, expected, text) => expect(left(elapsed, expected)).toBe(text));
+  [10, null, null, null],
+  [0, 190, 230, "about 3 min left"],
+  [72, 190, 230, "about 2 min left"],
+  [131, 190, 230, "about 1 min left"],
+  [150, 190, 230, "about 40 s left"],
+  [187, 190, 230, "a few seconds left"],
+  [229, 190, 230, "a few seconds left"],
+  [231, 190, 230, "longer than usual"],
+])("%d s of %s, late after %s: %s", (elapsed, expected, late, text) => expect(left(elapsed, expected, late)).toBe(text));
 
 test("a bar is never full before the video is there", () => {
   expect(progress(95, 190)).toBe(0.5);

@@ -1,4 +1,5 @@
-"""``make bench``: what the package costs. Times only as ratios of runs that alternate in one session."""
+"""``make bench``: what the package costs. Times only as ratios of runs that alternate in one session; what is simulated
+follows from its seed. Parts run by themselves too: ``python -m tests.benchmarks.polling``."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 
 import kling_widget
+from tests.benchmarks import ledger, polling
+from tests.benchmarks.verdicts import verdict
 
 STATIC = Path(kling_widget.__file__).parent / "static"
 BUNDLE_TARGET = 20_000  # bytes; docs/architecture.md
@@ -42,11 +45,6 @@ def ratio(name: str, ours: str, theirs: str, target: float | None) -> bool:
     return verdict(name, shown, target is None or median <= target, aim)
 
 
-def verdict(name: str, figure: str, reached: bool, target: str) -> bool:
-    print(f"{'ok    ' if reached else 'MISSED'}  {name}: {figure}; target {target}", flush=True)
-    return reached
-
-
 def main() -> int:
     theirs = "import anywidget, httpx"
     results = [
@@ -54,6 +52,8 @@ def main() -> int:
         ratio("import kling_widget / import anywidget, httpx", "import kling_widget", theirs, IMPORT_TARGET),
         # The package imports its rooms on first use; this is what the first KlingWidget() pays.
         ratio("… and its widget / the same", "import kling_widget; kling_widget.KlingWidget", theirs, None),
+        *polling.report(),
+        *ledger.report(),
     ]
     return 0 if all(results) else 1
 

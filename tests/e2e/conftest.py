@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from scripts.browser import MISSING, find_browser
 from scripts.jupyter import RunningServer
 from tests.e2e.lab import CHROMIUM_ARGUMENTS, Lab, start_server
+from tests.e2e.watched_page import WatchedPage
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+Page = TypeVar("Page", bound=WatchedPage)
 StartServer = Callable[[Mapping[str, str]], RunningServer]
 
 FAILED = pytest.StashKey[bool]()
+PATIENCE = 20_000
+"""Milliseconds until what is expected of a page must hold: a limit, not a measure, for the machine may be busy."""
+
 RESULTS = Path(__file__).parent.parent.parent / "test-results"
 
 
@@ -47,11 +52,12 @@ def server(start_lab: StartServer) -> RunningServer:
 @pytest.fixture(scope="session")
 def browser() -> Generator[Browser]:
     """The distribution's Chromium, which plays H.264."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
     program = find_browser()
     if program is None:
         pytest.fail(MISSING, pytrace=False)  # not a skip: what was not tried has not been shown to work
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
         yield browser
@@ -66,16 +72,25 @@ def lab(server: RunningServer, browser: Browser, request: pytest.FixtureRequest)
 
 def loaded_lab(server: RunningServer, browser: Browser, request: pytest.FixtureRequest) -> Generator[Lab]:
     """What the fixture `lab` does, for a test file whose kernels need another server."""
-    name = re.sub(r"\W+", "-", request.node.nodeid.removeprefix("tests/e2e/")).strip("-")
-    folder = server.root / name
+    folder = server.root / folder_name(request)
     folder.mkdir()
     lab = Lab(server, browser, folder)
     lab.load()
-    yield lab
-    if request.node.stash.get(FAILED, False) or lab.problems:
-        lab.save_evidence(RESULTS / name)
-    lab.close()
-    assert not lab.problems, "errors on the page:\n" + "\n".join(lab.problems)
+    yield from judged(lab, request)
+
+
+def judged(page: Page, request: pytest.FixtureRequest) -> Generator[Page]:
+    """Gives a page to a test, keeps evidence if that fails, closes it, and fails the test for errors on the page."""
+    yield page
+    if request.node.stash.get(FAILED, False) or page.problems:
+        page.save_evidence(RESULTS / folder_name(request))
+    page.close()
+    assert not page.problems, "errors on the page:\n" + "\n".join(page.problems)
+
+
+def folder_name(request: pytest.FixtureRequest) -> str:
+    """The test's name as a folder may be called."""
+    return re.sub(r"\W+", "-", request.node.nodeid.removeprefix("tests/e2e/")).strip("-")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,7 +1,8 @@
-"""Gives an element files in the ways a person does: dropped by the mouse, pasted from the clipboard."""
+"""A photograph of 20 MB, and the ways a person gives files to an element: by dropping and by pasting them."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,22 @@ PASTE = """async (input, target) => {
     });
     target.dispatchEvent(event);
 }"""
+
+
+def photograph(path: Path, seed: int, size: tuple[int, int] = (6000, 4000)) -> Path:
+    """A JPEG as a camera's: 24 megapixels, full of detail, so that it has some 20 MB."""
+    import numpy as np
+    from PIL import Image
+
+    grain = np.random.default_rng(seed).integers(0, 256, (500, 500, 3), dtype=np.uint8)
+    pixels = np.tile(grain, (size[1] // 500, size[0] // 500, 1))
+    Image.fromarray(pixels).save(path, "JPEG", quality=88)
+    return path
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def drop_files(target: Locator, *paths: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from scripts.jupyter import RunningServer, start
 from scripts.kernels import KERNELS, NEWEST, jupyter_path
 from tests.e2e.notebook import Notebook, write_notebook
+from tests.e2e.watched_page import WatchedPage
 
 if TYPE_CHECKING:
     import nbformat
-    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Locator
+    from playwright.sync_api import Browser, Locator
 
 __all__ = ["CHROMIUM_ARGUMENTS", "KERNELS", "NEWEST", "Lab", "start_server"]
 
@@ -61,55 +61,19 @@ def start_server(home: Path, variables: Mapping[str, str]) -> RunningServer:
 RESTYLE = "(element, style) => { const before = element.style.cssText; element.style.cssText += style; return before; }"
 
 
-class Lab:
+class Lab(WatchedPage):
     """JupyterLab in one page, in one folder of its own.
 
     Attributes
     ----------
-    server
-        The server.
-    page
-        Playwright's page.
     folder
         Where this test's notebooks are, below the server's root.
-    problems
-        Errors on the console and in the page, so far, without JupyterLab's own.
     """
 
     def __init__(self, server: RunningServer, browser: Browser, folder: Path) -> None:
-        self.server = server
+        super().__init__(server, browser, NOISE)
         self.folder = folder
-        self.problems: list[str] = []
-        # 1280 x 900: a small laptop's window.
-        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
         self.page.add_init_script(path=HERE / "lab.js")
-        self.page.on("console", self.on_console)
-        self.page.on("pageerror", lambda error: self.remember(f"uncaught in the page: {error}\n{error.stack}"))
-        self.page.on("dialog", self.on_dialog)
-
-    def on_console(self, message: ConsoleMessage) -> None:
-        """Remembers what is logged as an error."""
-        if message.type == "error":
-            self.remember(f"console: {message.text} ({message.location.get('url', '')})")
-
-    def remember(self, problem: str) -> None:
-        """Keeps a problem, unless it is known noise."""
-        if not any(re.search(pattern, problem) for pattern in NOISE):
-            self.problems.append(problem)
-
-    def on_dialog(self, dialog: Dialog) -> None:
-        """Lets a reload go on; an alert is something a test wants to know of."""
-        if dialog.type == "beforeunload":
-            dialog.accept()
-        else:
-            self.problems.append(f"{dialog.type}: {dialog.message}")
-            dialog.dismiss()
-
-    def expect_problem(self, part: str) -> None:
-        """Says that an error containing `part` has happened and is meant to; other errors still fail the test."""
-        expected = [problem for problem in self.problems if part in problem]
-        assert expected, f"no error contains {part!r}: {self.problems}"
-        self.problems = [problem for problem in self.problems if part not in problem]
 
     def load(self) -> None:
         """Loads JupyterLab with an empty workspace."""
@@ -181,13 +145,6 @@ class Lab:
         shutil.rmtree(self.server.home / "settings", ignore_errors=True)
         for session in self.server.ask("api/sessions"):
             self.server.ask(f"api/sessions/{session['id']}", method="DELETE")
-
-    def save_evidence(self, folder: Path) -> None:
-        """Keeps what helps to understand a failure: the page, what it complained of, and the server's log."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=folder / "page.png")
-        (folder / "problems.txt").write_text("\n".join(self.problems), encoding="utf-8")
-        (folder / "server.log").write_bytes(self.server.log.read_bytes())
 
 
 def box(what: Locator) -> dict[str, Any]:

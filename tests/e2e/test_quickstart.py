@@ -25,4 +25,4 @@ def test_run_all_runs_every_cell_and_complains_of_nothing(lab: Lab, kernel: str)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     complaints = [output.text for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
     assert complaints == []
-    expect(lab.page.locator(".jp-Notebook figure video")).to_have_count(2)
+    expect(lab.page.locator(".jp-Notebook figure video")).to_have_count(3)

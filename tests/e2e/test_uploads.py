@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
 import re
@@ -15,7 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kling_widget.simulator import SimulatorServer, SimulatorSettings
-from tests.e2e.files import drop_files, paste_files
+from tests.e2e.files import digest, drop_files, paste_files, photograph
 from tests.e2e.lab import Lab
 from tests.e2e.notebook import Notebook
 from tests.e2e.people import IMAGES, MADE, WIDGET, choose, generations, press_generate
@@ -60,17 +59,6 @@ PERCENTS = """slot => {
 """Notes down every percentage that a slot shows."""
 
 
-def photograph(path: Path, seed: int, size: tuple[int, int] = (6000, 4000)) -> Path:
-    """A JPEG as a camera's: 24 megapixels, full of detail, so that it has some 20 MB."""
-    import numpy as np
-    from PIL import Image
-
-    grain = np.random.default_rng(seed).integers(0, 256, (500, 500, 3), dtype=np.uint8)
-    pixels = np.tile(grain, (size[1] // 500, size[0] // 500, 1))
-    Image.fromarray(pixels).save(path, "JPEG", quality=88)
-    return path
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two photographs of about 20 MB."""
@@ -95,11 +83,6 @@ def open_widget(lab: Lab, vendor: SimulatorServer) -> Notebook:
     expect(lab.page.get_by_label("First frame", exact=True)).to_be_attached()
     notebook.kernel_eval(NETWORK)
     return notebook
-
-
-def digest(file: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def wait_uploaded(page: Page, label: str) -> None:

@@ -22,9 +22,8 @@ import pytest
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import retry
-from kling_widget.backpressure import Brake
-from kling_widget.client import Client
+from kling_widget import client, retry
+from kling_widget.pacing import Gate
 from kling_widget.simulator import Fault, SimulatorServer
 from kling_widget.studio import SUBMISSIONS_AT_ONCE
 from tests.integration.conftest import KEY, Serve, submissions
@@ -317,7 +316,7 @@ def test_a_vendor_that_takes_fewer_is_given_fewer_and_no_row_fails(
     batch = start_on(vendor, tmp_path, rows_of(cat, 8), concurrency=8)
     results = batch.wait(DEADLINE)
     assert [each.status for each in results] == ["completed"] * 8
-    assert batch._gate.window.size < 8
+    assert batch._turnstile.window.size < 8
     assert len(vendor.simulator.tasks) == 8
     assert most_at_once(vendor) == 2
 
@@ -326,18 +325,18 @@ def test_one_that_is_told_to_wait_holds_all(
     vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began, held = [], []
-    create, hold = Client.create, Brake.hold
+    ask, refused = client.ask, Gate.refused
 
-    async def noted(self: Client, *arguments: Any, **options: Any) -> Any:
+    async def noted(by: Any, method: str, *arguments: Any, **options: Any) -> Any:
         began.append(time.monotonic())
-        return await create(self, *arguments, **options)
+        return await ask(by, method, *arguments, **options)
 
-    def held_back(self: Brake, seconds: float) -> None:
+    def held_back(self: Gate, seconds: float | None) -> None:
         held.append((time.monotonic(), seconds))
-        hold(self, seconds)
+        refused(self, seconds)
 
-    monkeypatch.setattr(Client, "create", noted)
-    monkeypatch.setattr(Brake, "hold", held_back)
+    monkeypatch.setattr(client, "ask", noted)
+    monkeypatch.setattr(Gate, "refused", held_back)
     vendor.simulator.faults.add(Fault("submit", "status_code", code=429, retry_after=1))
     results = start_on(vendor, tmp_path, rows_of(cat, 8)).wait(DEADLINE)
     assert {each.status for each in results} == {"completed"}

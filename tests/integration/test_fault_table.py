@@ -153,7 +153,31 @@ BILLING = [
     plan("billing 500 for good", Fault("billing", "status_code", code=500, times=None)),
     plan("billing is garbage", Fault("billing", "garbage", times=None)),
 ]
+
+
+def before_the_download(scene: Scene, act: Callable[[Path], object]) -> None:
+    real = scene.studio.video_target
+
+    def once(row: Any) -> Path:
+        target = real(row)
+        scene.studio.__dict__.pop("video_target", None)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        act(target)
+        return target
+
+    scene.studio.__dict__["video_target"] = once
+
+
+BUSY = (
+    Fault("download", "expired"),
+    Fault("retrieve", "status_code", code=503, times=2),
+    Fault("retrieve", "status_code", code=429),
+)
 DOWNLOAD = [
+    Case(
+        "download 403: the address has expired, and the vendor is busy when asked for another",
+        act=lambda scene: before_the_download(scene, lambda _: scene.faults(*BUSY)),
+    ),
     plan("download 403: the address has expired", Fault("download", "expired", times=2)),
     plan("download 400", Fault("download", "status_code", code=400)),
     plan("download 503", Fault("download", "status_code", code=503, times=2)),
@@ -195,19 +219,6 @@ def a_file_lies_where_the_workspace_goes(scene: Scene) -> None:
 def a_file_lies_where_the_pictures_go(scene: Scene) -> None:
     scene.folder.mkdir()
     (scene.folder / "images").write_text("not a folder")
-
-
-def before_the_download(scene: Scene, act: Callable[[Path], object]) -> None:
-    real = scene.studio.video_target
-
-    def once(row: Any) -> Path:
-        target = real(row)
-        scene.studio.__dict__.pop("video_target", None)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        act(target)
-        return target
-
-    scene.studio.__dict__["video_target"] = once
 
 
 def ledger_is_locked(scene: Scene) -> None:
@@ -298,6 +309,19 @@ def test_clocks_that_are_set_and_laptops_that_sleep(tmp_path: Path, way: str, wh
             world.run(1000.0)
             assert generation.status == "completed", generation.error
             assert len(world.vendor.posts) == len(world.vendor.jobs) == 1
+        finally:
+            world.close()
+
+
+def test_after_a_laptop_slept_it_is_asked_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path / "clips", clip())
+    with world.seams():
+        try:
+            generation = world.studio.submit(picture(), "slow dolly in", send_anyway=True)
+            world.run(20.0)  # past the early look: the next question would come a minute later
+            world.clock.sleep(3600)
+            world.run(10.0)
+            assert generation.status == "completed", generation.error
         finally:
             world.close()
 

@@ -6,7 +6,14 @@ import json
 
 import pytest
 
-from kling_widget import DownloadError, GenerationFailedError, SubmissionUnknownError, retry
+from kling_widget import (
+    DownloadError,
+    GenerationFailedError,
+    MissingKeyError,
+    Studio,
+    SubmissionUnknownError,
+    retry,
+)
 from kling_widget.kept_pictures import kept_picture
 from kling_widget.simulator import Fault
 from tests.integration.conftest import KEY, studio_on, submissions
@@ -108,6 +115,18 @@ def test_any_id_can_be_resumed_and_costs_nothing(studio, server, cat, tmp_path):
     assert elsewhere.resume(made.id).wait(DEADLINE).info == made.video.info
     assert elsewhere.resume(made.id) is elsewhere.resume(made.id)
     assert len(submissions(server)) == 1
+
+
+def test_a_video_that_is_here_is_resumed_without_a_key(studio, server, cat):
+    made = studio.submit(cat, "slow dolly in")
+    video = made.wait(DEADLINE)
+    keyless = Studio(base_url=server.url, workspace=studio.workspace.path)
+    asked = len(server.simulator.requests)
+    assert keyless.resume(made.id).wait(DEADLINE) == video
+    assert len(server.simulator.requests) == asked
+    video.path.unlink()
+    with pytest.raises(MissingKeyError):
+        Studio(base_url=server.url, workspace=studio.workspace.path).resume(made.id)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 
 from kling_widget import ImageToVideoRequest, InvalidRequestError, KlingError, NotConfirmedError, batch_plan
-from kling_widget.backpressure import Brake, Gate, Window
+from kling_widget.backpressure import Turnstile, Window
 from kling_widget.batch_plan import Plan, ask
 from kling_widget.batch_results import Result, Results, result_of
 from kling_widget.batch_rows import FIELDS, BatchRow, described, grid, rows_of
@@ -237,7 +237,7 @@ def test_a_window_is_never_wider_than_it_was_and_never_shut() -> None:
 
 
 async def test_who_was_refused_comes_before_anybody_new_and_only_when_there_is_room() -> None:
-    gate, order = Gate(Window(2)), []
+    gate, order = Turnstile(Window(2)), []
     assert await gate.enter()
     assert await gate.enter()
 
@@ -260,25 +260,14 @@ async def test_who_was_refused_comes_before_anybody_new_and_only_when_there_is_r
     assert order == ["again", "fresh"]
 
 
-async def test_a_gate_that_is_closed_lets_nobody_in_and_wakes_who_waits() -> None:
-    gate = Gate(Window(1))
+async def test_a_turnstile_that_is_closed_lets_nobody_in_and_wakes_who_waits() -> None:
+    gate = Turnstile(Window(1))
     assert await gate.enter()
     waiting, pausing = asyncio.create_task(gate.enter()), asyncio.create_task(gate.enter_again(600.0))
     await asyncio.sleep(0)
     gate.close()
     assert await asyncio.wait_for(asyncio.gather(waiting, pausing), 60) == [False, False]
     assert gate.inside == 1  # the refused one is still to leave
-
-
-async def test_a_brake_holds_everybody_for_as_long_as_the_longest_was_told() -> None:
-    brake = Brake()
-    await brake.released()
-    brake.hold(0.2)
-    brake.hold(0.01)
-    waiting = [asyncio.create_task(brake.released()) for _ in range(3)]
-    await asyncio.sleep(0.05)
-    assert not any(task.done() for task in waiting)
-    await asyncio.wait_for(asyncio.gather(*waiting), 60)
 
 
 # Results

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import json
 import pickle
 import sys
-import types
+from pathlib import Path
 
 import pytest
 
-from kling_widget import AuthenticationError, Client, MissingKeyError
-from kling_widget.credentials import KEY_NAMES, ApiKey, find_key, require_key
+from kling_widget import AuthenticationError, Client, MissingKeyError, credentials
+from kling_widget.credentials import KEY_NAMES, ApiKey, find_key, look_for_key, require_key
+
+FAKE_COLAB = Path(__file__).parent.parent / "fake_colab"
 
 SECRET = "sk-test-2c4e"
 
@@ -33,27 +37,65 @@ def test_the_argument_comes_first(monkeypatch):
     assert require_key(SECRET).reveal() == SECRET
 
 
+@pytest.fixture
+def colab(monkeypatch):
+    """The fake ``google.colab``; returns how to set its secrets, and the list of the names it was asked for."""
+    monkeypatch.syspath_prepend(str(FAKE_COLAB))
+    userdata = importlib.import_module("google.colab.userdata")
+
+    def has(secrets, silent=""):
+        monkeypatch.setenv("FAKE_COLAB_SECRETS", json.dumps(secrets))
+        monkeypatch.setenv("FAKE_COLAB_SILENT", silent)
+        userdata.asked.clear()
+        return userdata.asked
+
+    monkeypatch.setattr(credentials, "_ask_colab_from", 0.0)
+    yield has
+    for name in [name for name in sys.modules if name.split(".")[0] == "google"]:
+        del sys.modules[name]
+
+
 @pytest.mark.parametrize("name", KEY_NAMES)
-def test_colab_secrets_are_read(monkeypatch, name):
-    userdata = types.ModuleType("google.colab.userdata")
-    for error in ("SecretNotFoundError", "NotebookAccessError", "TimeoutException"):
-        setattr(userdata, error, type(error, (Exception,), {}))
+def test_colab_secrets_are_read(colab, name):
+    colab({name: SECRET})
+    assert require_key().reveal() == SECRET
 
-    def get(asked):
-        if asked != name:
-            raise userdata.SecretNotFoundError(asked)
-        return SECRET
 
-    userdata.get = get
-    for module in ("google", "google.colab"):
-        monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
-    monkeypatch.setitem(sys.modules, "google.colab.userdata", userdata)
+def test_without_a_colab_secret_there_is_no_key_and_nothing_to_say(colab):
+    asked = colab({"OTHER": "x"})
+    assert look_for_key() == (None, "")
+    assert asked == list(KEY_NAMES)
+
+
+def test_a_colab_secret_that_this_notebook_may_not_read_is_named(colab):
+    colab({"AIML_API_KEY": None})
+    assert find_key() is None
+    with pytest.raises(MissingKeyError) as caught:
+        require_key()
+    assert "AIML_API_KEY is there, but this notebook may not read it" in str(caught.value)
+    assert "simulate=True" in str(caught.value)
+
+
+def test_one_that_may_be_read_is_taken_all_the_same(colab):
+    colab({"AIMLAPI_KEY": None, "AIML_API_KEY": SECRET})
+    assert require_key().reveal() == SECRET
+
+
+def test_a_colab_page_that_does_not_answer_is_asked_once_and_again_after_a_while(colab, monkeypatch):
+    asked = colab({"AIMLAPI_KEY": SECRET}, silent="1")
+    now = [1000.0]
+    monkeypatch.setattr(credentials.time, "monotonic", lambda: now[0])
+    for _ in range(3):  # a widget that opens looks more than once
+        key, note = look_for_key()
+        assert key is None
+        assert "Colab did not answer" in note
+    assert asked == ["AIMLAPI_KEY"], "each question takes 10 s"
+    asked = colab({"AIMLAPI_KEY": SECRET})
+    now[0] += credentials.COLAB_QUIET
     assert require_key().reveal() == SECRET
 
 
 def test_the_keyring_is_read_and_a_missing_or_locked_one_is_no_error(monkeypatch):
-    import importlib
-
     monkeypatch.delitem(sys.modules, "keyring")
     keyring = importlib.import_module("keyring")
     monkeypatch.setitem(sys.modules, "keyring", keyring)
@@ -61,7 +103,7 @@ def test_the_keyring_is_read_and_a_missing_or_locked_one_is_no_error(monkeypatch
     assert require_key().reveal() == SECRET
 
     def locked(service, name):
-        raise keyring.errors.KeyringLocked("locked")
+        raise importlib.import_module("keyring.errors").KeyringLocked("locked")
 
     monkeypatch.setattr(keyring, "get_password", locked)
     assert find_key() is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kling_widget import polling, retry
+from kling_widget import retry
 from kling_widget.retry import Outcome
 
 
@@ -59,43 +59,3 @@ def test_retry_after_is_read_leniently(value, seconds):
 @given(st.integers(1, 10_000), st.floats(0, 1))
 def test_backoff_grows_to_a_limit_and_is_spread(attempt, jitter):
     assert 0.25 <= retry.backoff(attempt, jitter) <= retry.LONGEST_DELAY
-
-
-def test_before_anything_is_known_the_vendors_sample_is_expected():
-    assert polling.expect(5).median == pytest.approx(186)
-    assert polling.expect(None).median == pytest.approx(186)
-    assert polling.expect(5, time_factor=23.25).median == pytest.approx(8)
-
-
-def test_what_was_seen_outweighs_the_guess():
-    learned = polling.expect(5, [60.0] * 50)
-    assert 58 < learned.median < 65
-    assert learned.spread < polling.PRIOR_SPREAD
-
-
-def test_polls_are_dense_where_it_becomes_ready_and_sparse_elsewhere():
-    expected = polling.Expectation(median=180, spread=0.15)
-    early, ready, late = (polling.next_delay(elapsed, expected, 0.5) for elapsed in (10, 180, 2000))
-    assert ready < early
-    assert ready < late <= polling.TAIL_SLOWEST * 1.1
-
-
-@given(st.floats(0, 1e6), st.floats(0.1, 1e5), st.floats(0.01, 3), st.floats(0, 1), st.none() | st.floats(0, 100))
-def test_every_delay_is_bearable_and_obeys_retry_after(elapsed, median, spread, jitter, retry_after):
-    delay = polling.next_delay(elapsed, polling.Expectation(median, spread), jitter, retry_after)
-    assert polling.FASTEST * 0.9 <= delay <= max(polling.TAIL_SLOWEST * 1.1, retry_after or 0)
-    assert retry_after is None or delay >= retry_after
-
-
-def test_one_generation_takes_a_bearable_number_of_polls():
-    expected, elapsed, polls = polling.expect(5), 0.0, 0
-    while elapsed < 186:
-        elapsed += polling.next_delay(elapsed, expected, 0.5)
-        polls += 1
-    assert polls < 40
-
-
-def test_longer_than_usual_is_said_past_the_ninetieth_percentile():
-    expected = polling.Expectation(median=100, spread=0.2)
-    assert not polling.is_late(120, expected)
-    assert polling.is_late(130, expected)

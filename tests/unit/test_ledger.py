@@ -95,23 +95,29 @@ def test_unfinished_is_all_that_a_new_kernel_must_go_on_with(ledger):
     assert [each.client_request_id for each in ledger.rows(limit=2)] == ["kw-7", "kw-6"]
 
 
-def test_durations_are_those_of_the_same_length_and_provider(ledger):
-    for number, (duration, provider) in enumerate(
-        [(5, "simulator"), (10, "simulator"), (5, "https://x"), (None, "simulator")]
-    ):
+def test_durations_are_those_of_the_same_length_and_provider_the_latest_last(ledger):
+    kinds = [(5, "simulator"), (10, "simulator"), (5, "https://x"), (None, "simulator")]
+    for number, (duration, provider) in enumerate(kinds):
         request = {} if duration is None else {"duration": duration}
         ledger.admit(row(number, request_hash=str(number), provider=provider, request=request))
-        ledger.update(f"kw-{number}", accepted=100.0, completed=110.0 + number)
-    assert ledger.durations("simulator", 5) == [10.0]
+        ledger.update(f"kw-{number}", completed=1000.0 - number, took=10.0 + number)
+    assert ledger.durations("simulator", 5) == ledger.durations("simulator", None) == [13.0, 10.0]  # 5 s is the default
     assert ledger.durations("simulator", 10) == [11.0]
-    assert ledger.durations("simulator", None) == [13.0]
+    assert ledger.durations("simulator", 5, limit=1) == [10.0]
+
+
+def test_durations_are_in_the_vendors_seconds_and_only_what_was_watched_counts(ledger):
+    for number, took in enumerate([8.0, None]):
+        ledger.admit(row(number, request_hash=str(number), time_factor=23.25))
+        ledger.update(f"kw-{number}", accepted=100.0, completed=3600.0, took=took)
+    assert ledger.durations("simulator", 5) == [186.0]
 
 
 def test_the_file_is_in_wal_mode_and_names_its_schema_version(ledger, tmp_path):
     ledger.admit(row())
     with sqlite3.connect(tmp_path / "ledger.sqlite") as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert plain.execute("PRAGMA user_version").fetchone() == (1,)
+        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_widget import ledger_schema, pending
+from kling_widget import file_systems, ledger_schema, pending
 from kling_widget.errors import KlingError
 from kling_widget.ledger import Ledger, Row
 from kling_widget.ledger_repair import LedgerWarning
@@ -50,6 +50,11 @@ def columns_of(path: Path) -> set[str]:
         return {name for _, name, *_ in plain.execute("PRAGMA table_info(generations)")}
 
 
+def indexes_of(path: Path) -> set[str]:
+    with closing(sqlite3.connect(path)) as plain:
+        return {name for _, name, *_ in plain.execute("PRAGMA index_list(generations)")}
+
+
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     path = old_ledger(tmp_path / "ledger.sqlite")
     ledger = Ledger(path)
@@ -60,6 +65,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     ledger.close()
     Ledger(tmp_path / "new" / "ledger.sqlite").close()
     assert columns_of(path) == columns_of(tmp_path / "new" / "ledger.sqlite")
+    assert "ix_generations_learned" in indexes_of(path) & indexes_of(tmp_path / "new" / "ledger.sqlite")
     with closing(sqlite3.connect(path)) as plain:
         assert plain.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
@@ -312,3 +318,76 @@ def test_a_forked_process_writes_through_connections_of_its_own(tmp_path):
     assert len(Ledger(path).rows()) == 101
     with closing(sqlite3.connect(path)) as plain:
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+# Where the ledger may lie
+
+MOUNTS = """\
+overlay / overlay rw,relatime 0 0
+drive /content/drive fuse.drive rw,nosuid,nodev,relatime,user_id=0 0 0
+/dev/sdb1 /mnt/my\\040disk fuseblk rw 0 0
+server:/home /home nfs4 rw 0 0
+/dev/sdc1 /home/me/local ext4 rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "shared"),
+    [
+        ("/content/drive/MyDrive/kling_videos", "fuse.drive", True),
+        ("/content/driver", "overlay", False),
+        ("/mnt/my disk/a", "fuseblk", False),
+        ("/home/me/a", "nfs4", True),
+        ("/home/me/local/a", "ext4", False),
+    ],
+)
+def test_a_cloud_drive_is_known_by_its_mount(monkeypatch, tmp_path, path, kind, shared):
+    (tmp_path / "mounts").write_text(MOUNTS)
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "mounts")
+    assert (file_systems.file_system(Path(path)), file_systems.is_shared(Path(path))) == (kind, shared)
+
+
+def test_without_a_list_of_mounts_nothing_is_supposed(monkeypatch, tmp_path):
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "no such file")
+    assert not file_systems.is_shared(tmp_path)
+
+
+def journal_of(path: Path) -> str:
+    with closing(sqlite3.connect(path)) as plain:
+        return plain.execute("PRAGMA journal_mode").fetchone()[0]
+
+
+def test_on_a_cloud_drive_a_ledger_is_one_file_and_does_the_same(monkeypatch, tmp_path):
+    (tmp_path / "mounts").write_text(f"/ / ext4 rw 0 0\ndrive {tmp_path} fuse.drive rw 0 0\n")
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "mounts")
+    path = tmp_path / "MyDrive" / "ledger.sqlite"
+    ledger, second = Ledger(path), Ledger(path)
+    assert journal_of(path) == "delete"
+    assert ledger.admit(row())[1]
+    assert not second.admit(row(2))[1]
+    second.update("kw-1", status="queued", generation_id="g1")
+    assert ledger.get("kw-1").generation_id == "g1"
+    assert [each.name for each in path.parent.iterdir()] == ["ledger.sqlite"], "no -wal beside it to be copied apart"
+
+
+@pytest.fixture
+def own_disk(monkeypatch, tmp_path):
+    """A folder on a disk of this machine's own, whatever this machine is."""
+    (tmp_path / "mounts").write_text("/ / ext4 rw 0 0\n")
+    monkeypatch.setattr(file_systems, "MOUNTS", tmp_path / "mounts")
+    return tmp_path
+
+
+def test_where_sqlite_can_have_no_shared_memory_the_ledger_goes_without(own_disk):
+    path = own_disk / "ledger.sqlite"
+    Path(f"{path}-shm").mkdir()  # so that the shared memory's file cannot be made
+    engine = ledger_schema.make(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SELECT * FROM generations")
+    engine.dispose()
+    assert journal_of(path) == "delete"
+
+
+def test_on_this_machine_s_own_disk_it_has_a_write_ahead_log(own_disk):
+    Ledger(own_disk / "ledger.sqlite").close()
+    assert journal_of(own_disk / "ledger.sqlite") == "wal"

@@ -14,7 +14,13 @@ from kling_widget.notebook_files import host, notebook_relative
 @pytest.fixture(autouse=True)
 def jupyter(monkeypatch, tmp_path):
     """A kernel as jupyter_server starts it for root/work/demo.ipynb."""
-    for name in ("VSCODE_PID", "SERVER_SOFTWARE", "KAGGLE_KERNEL_RUN_TYPE", "DATABRICKS_RUNTIME_VERSION"):
+    for name in (
+        "VSCODE_PID",
+        "SERVER_SOFTWARE",
+        "VOILA_PREHEAT",
+        "KAGGLE_KERNEL_RUN_TYPE",
+        "DATABRICKS_RUNTIME_VERSION",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.delitem(sys.modules, "google.colab", raising=False)
     monkeypatch.delitem(sys.modules, "marimo", raising=False)
@@ -102,6 +108,7 @@ def test_a_damaged_server_file_is_no_harm(jupyter, tmp_path):
         ("VSCODE_PID", "1", "vscode"),
         ("JPY_SESSION_NAME", "/x/demo-jvsc-1234.ipynb", "vscode"),
         ("SERVER_SOFTWARE", "voila/0.5", "voila"),
+        ("VOILA_PREHEAT", "True", "voila"),
         ("KAGGLE_KERNEL_RUN_TYPE", "Interactive", "kaggle"),
     ],
 )
@@ -110,6 +117,16 @@ def test_hosts_that_load_no_files_are_known(jupyter, monkeypatch, variable, valu
     monkeypatch.setenv(variable, value)
     assert host() == name
     assert notebook_relative(jupyter / "a.mp4") is None
+
+
+def test_marimo_is_known_unless_it_is_merely_imported_in_a_kernel(monkeypatch):
+    monkeypatch.setitem(sys.modules, "marimo", ModuleType("marimo"))
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))  # other packages import it anywhere
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert host() == "marimo"
+    shell = SimpleNamespace(kernel=object(), user_ns={})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    assert host() == "jupyter"
 
 
 def test_colab_and_vs_code_are_known_by_what_they_put_into_the_kernel(monkeypatch):

@@ -12,7 +12,7 @@ from kling_widget import polling, progress
 from kling_widget.errors import GenerationFailedError
 from kling_widget.ledger import Row
 
-EXPECTED = polling.Expectation(median=186.0, spread=0.35)
+EXPECTED = polling.Expectation((polling.LogNormal(186.0, 0.35),))
 
 
 def generation(**changes: Any) -> Any:
@@ -64,6 +64,36 @@ def test_the_line_says_status_time_and_what_is_left() -> None:
     assert progress.line(generation(simulated=True)).endswith(" · simulated")
 
 
+def test_the_line_says_what_was_charged_where_it_is_known() -> None:
+    paid = generation(status="completed").row.with_(provider="https://api.example", usd=0.66)
+    assert progress.line(generation(status="completed", row=paid)) == "Ready · 1:12 · $0.66"
+    assert progress.line(generation(status="completed", row=paid.with_(usd=None))) == "Ready · 1:12"
+    built_in = paid.with_(provider="simulator", usd=0.0)
+    assert progress.line(generation(status="completed", row=built_in, simulated=True)) == "Ready · 1:12 · simulated"
+
+
+def test_a_player_on_the_page_is_not_replaced_when_the_charge_becomes_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[dict[str, str]] = []
+
+    class Handle:  # IPython's needs a kernel
+        def display(self, bundle: dict[str, str], raw: bool) -> None:
+            shown.append(bundle)
+
+        update = display
+
+    monkeypatch.setattr("IPython.display.DisplayHandle", Handle)
+    clip = generation(key="kw-1")
+    output = progress.CellOutput([clip])
+    clip.video = SimpleNamespace(path="a.mp4", html=lambda: f"<video> {clip.row.usd}", shown_in_cell=None)
+    clip.status = "completed"
+    output.update(clip)
+    clip.row = clip.row.with_(provider="https://api.example", usd=0.66)
+    output.update(clip)
+    assert shown[1:] == [{"text/html": "<video> None", "text/plain": "Ready · 1:12 · a.mp4"}]
+    progress.CellOutput([clip])
+    assert shown[-1] == {"text/html": "<video> 0.66", "text/plain": "Ready · 1:12 · $0.66 · a.mp4"}
+
+
 def test_a_prompt_is_never_markup_and_an_error_neither() -> None:
     running = progress._html(generation())
     assert "&lt;b&gt;quiet" in running
@@ -94,6 +124,14 @@ def test_a_terminal_shows_one_line_that_ends_with_the_reason(monkeypatch: pytest
     assert "The filter spoke up." in lines[2]
     assert len(lines) == 3
     assert terminal.getvalue().count("\n") == 1
+
+
+def test_what_is_ready_already_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    monkeypatch.setattr("kling_widget.background.go", lambda later: later.close())
+    ready = generation(status="completed", video=SimpleNamespace(path="clips/a.mp4"), on_change=lambda listener: None)
+    progress.show(ready)
+    assert "Ready · 1:12 · clips/a.mp4" in terminal.getvalue()
 
 
 def test_where_nobody_looks_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

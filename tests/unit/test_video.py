@@ -14,6 +14,7 @@ from PIL import Image
 
 from kling_widget.errors import DownloadError
 from kling_widget.images import SourceImage
+from kling_widget.picture_files import human_size
 from kling_widget.video import Video
 from tests.unit.media_samples import grey_of, make_clip
 from tests.unit.picture_samples import COFFEE, PHOTOS
@@ -98,6 +99,9 @@ def test_the_caption_says_what_it_was_made_from(clip):
     assert Video(clip, metadata=METADATA).caption == "slow dolly in · 5 s · CFG 0.5 · take 2 · 640 × 360 · simulated"
     assert Video(clip, metadata={"prompt": "x", "cfg_scale": 0}).caption == "x · 2 s · CFG 0 · 640 × 360"
     assert Video(clip).caption == "2 s · 640 × 360"
+    paid = {"usd": 0.66, "provider": "https://api.example"}
+    assert Video(clip, metadata=paid).caption == "2 s · 640 × 360 · $0.66"
+    assert Video(clip, metadata={"usd": 0.0, "provider": "simulator"}).caption == "2 s · 640 × 360"
 
 
 def test_in_jupyter_the_player_loads_the_file_beside_the_notebook(clip):
@@ -183,6 +187,42 @@ def test_a_lost_file_is_told_and_shows_the_picture_it_began_with(tmp_path):
     assert caught.value.generation_id == "abc"
 
 
+def test_embed_gives_the_same_clip_as_a_part_of_the_page(clip):
+    video = Video(clip, metadata=METADATA)
+    embedded = video.embed()
+    for page in (
+        Page(embedded.html()),
+        Page(embedded.html("jupyter")),
+        Page(embedded._repr_mimebundle_()["text/html"]),
+    ):
+        data = page["video"]["src"].removeprefix("data:video/mp4;base64,")
+        assert base64.b64decode(data) == clip.read_bytes()
+        assert f"embedded: adds {human_size(len(data))} to the notebook" in page.text
+    assert embedded == video
+    assert repr(embedded) == f"{video!r}.embed()"
+    assert not Page(video.html())["video"]["src"].startswith("data:"), "the clip itself is as it was"
+
+
+def test_embed_says_what_to_do_above_its_limit(clip, monkeypatch):
+    monkeypatch.setattr(Video, "embed_limit", 100)
+    size = clip.stat().st_size
+    for embedded in (Video(clip).embed(), Video(clip).embed(limit=size - 1)):
+        page = Page(embedded.html())
+        assert page["video"] == {}
+        assert page["img"]["src"].startswith("data:image/jpeg")
+        assert f"embed(limit={size})" in page.text
+        assert "save(path)" in page.text
+    assert Page(Video(clip).embed(limit=size).html())["video"]
+
+
+def test_an_embedded_clip_is_shown_in_the_cell_that_made_it(clip, monkeypatch):
+    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 3)
+    video = Video(clip)
+    video.shown_in_cell = 3
+    assert set(video._repr_mimebundle_()) == {"text/plain"}
+    assert set(video.embed()._repr_mimebundle_()) == {"text/html", "text/plain"}
+
+
 def test_an_upright_clip_takes_no_more_than_its_share_of_the_page(tmp_path):
     clip = make_clip(tmp_path / "tall.mp4", frames=2, size=(360, 640))
     assert Page(Video(clip).html())["video"]["width"] == "270"
@@ -196,6 +236,17 @@ def test_ipython_gets_page_and_text_and_never_bytes_of_the_video(clip):
     assert set(data) == {"text/html", "text/plain"}
     assert data["text/plain"] == repr(video) == f"Video({os.path.join('kling_videos', 'videos', 'a clip.mp4')!r})"
     assert video._repr_html_() == data["text/html"]
+
+
+def test_a_cell_that_shows_the_clip_already_does_not_show_it_again_for_its_last_line(clip, monkeypatch):
+    from IPython.core.formatters import DisplayFormatter
+
+    video = Video(clip, metadata=METADATA)
+    video.shown_in_cell = 3  # as generate() does
+    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 3)
+    assert DisplayFormatter().format(video)[0] == {"text/plain": repr(video)}
+    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 4)
+    assert "<video" in DisplayFormatter().format(video)[0]["text/html"]
 
 
 def test_the_vendor_s_signed_address_is_not_shown(clip):

@@ -36,7 +36,12 @@ export function Actions({ view, entry }: { view: View; entry: Entry }) {
           </button>
         ),
       )}
-      {entry.status === "completed" && entry.video && <Download view={view} entry={entry} />}
+      {entry.status === "completed" && entry.video && (
+        <>
+          <Download view={view} entry={entry} />
+          <Insert view={view} entry={entry} />
+        </>
+      )}
     </div>
   );
 }
@@ -66,6 +71,20 @@ function Resubmit({ view, entry }: { view: View; entry: Entry }) {
       </button>
       {asked && <span role="status">It may be paid twice.</span>}
     </>
+  );
+}
+
+/** Shown where somebody hears the event: js/extension puts the source into the notebook. The kernel writes it. */
+function Insert({ view, entry }: { view: View; entry: Entry }) {
+  const insert = async (button: EventTarget) => {
+    const answer = await view.channel.ask("source", { key: entry.key });
+    if (!answer) return;
+    button.dispatchEvent(new CustomEvent("kling-widget:insert", { bubbles: true, detail: answer.message.text }));
+  };
+  return (
+    <button type="button" class="kw-button kw-insert" onClick={(event) => void insert(event.currentTarget)}>
+      Insert into notebook
+    </button>
   );
 }
 

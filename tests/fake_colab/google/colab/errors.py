@@ -1,0 +1,5 @@
+"""What most of Colab's errors are."""
+
+
+class Error(Exception):
+    """Base class."""

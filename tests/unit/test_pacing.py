@@ -1,0 +1,91 @@
+"""One budget of requests for all generations: on a clock that jumps, so nothing here waits."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import Iterator
+
+import pytest
+
+from kling_widget import pacing
+from kling_widget.pacing import AT_ONCE, Gate, Pacer, gate_of
+from tests.torture.virtual import Clock, VirtualLoop, patched_time
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    clock = Clock()
+    clock.advance(1000.0)
+    with patched_time(clock):
+        yield clock
+
+
+def all_ask(clock: Clock, gate: Gate, how_many: int, refuse: dict[int, float] | None = None) -> list[float]:
+    """Seconds at which so many that begin together may ask; the how-manieth is answered 429, with its Retry-After."""
+    asked: list[float] = []
+
+    async def one() -> None:
+        await gate.turn()
+        asked.append(clock.monotonic() - 1000.0)
+        retry_after = (refuse or {}).get(len(asked))
+        if retry_after is not None:
+            gate.refused(retry_after)
+
+    async def everybody() -> None:
+        await asyncio.gather(*(one() for _ in range(how_many)))
+
+    loop = VirtualLoop(clock)
+    try:
+        loop.run_until_complete(everybody())
+    finally:
+        loop.close()
+    return asked
+
+
+def most_in(window: float, asked: list[float]) -> int:
+    """The most requests in any stretch of so many seconds."""
+    return max(bisect_left(asked, at + window) - i for i, at in enumerate(asked))
+
+
+def test_a_thousand_at_once_never_ask_more_often_than_the_budget(clock: Clock) -> None:
+    asked = all_ask(clock, Gate(50.0), 1000)
+    assert len(asked) == 1000
+    assert most_in(1.0, asked) <= 50 + AT_ONCE
+    assert asked[-1] == pytest.approx((1000 - AT_ONCE) / 50, abs=0.5)  # and no longer than needed
+
+
+def test_a_few_do_not_wait_for_one_another(clock: Clock) -> None:
+    assert all_ask(clock, Gate(1.0), AT_ONCE)[-1] == 0.0
+
+
+def test_a_refusal_holds_everybody_for_as_long_as_it_says_and_then_they_ask_half_as_often(clock: Clock) -> None:
+    asked = all_ask(clock, Gate(10.0), 200, refuse={50: 5.0})
+    refused = asked[49]
+    after = [at - refused for at in asked[50:]]
+    assert after[0] == pytest.approx(5.0)
+    assert most_in(1.0, after[:20]) <= 7  # 10 a second before
+    assert asked == sorted(asked)
+
+
+def test_it_recovers(clock: Clock) -> None:
+    pacer = Pacer(10.0)
+    pacer.refused(0.0, 1.0)
+    pacer.refused(0.1, 1.0)  # was under way: the same refusal
+    assert pacer.rate(0.1) == pytest.approx(5.0, rel=0.05)
+    pacer.refused(2.0)
+    assert pacer.rate(2.0) < 3.0
+    assert pacer.rate(2.0 + pacing.RECOVERY) == 10.0
+
+
+def test_no_refusal_stops_everything_for_good(clock: Clock) -> None:
+    pacer = Pacer(10.0)
+    for second in range(0, 5000, 50):
+        pacer.refused(float(second), 1e9 if second % 100 else None)
+    assert pacer.slot(5000.0).at <= 5000.0 + pacing.LONGEST_HOLD
+    assert pacer.rate(5000.0) >= pacing.SLOWEST
+
+
+def test_everything_that_asks_one_provider_shares_a_budget() -> None:
+    assert gate_of("https://a.example") is gate_of("https://a.example")
+    assert gate_of("https://a.example") is not gate_of("https://b.example")
