@@ -9,7 +9,8 @@ class Window:
     """How many may be under way at once, as the vendor lets us learn it. No clock, no loop.
 
     A submission that is refused with 429 narrows it to what is under way; generations that succeed widen it again, one
-    by one, and each refusal doubles how many that takes. So a limit the vendor has is found, and seldom asked for.
+    by one, and a refusal after a success doubles how many that takes. So a limit the vendor has is found, and seldom
+    asked for; several that are refused together are one refusal.
 
     Parameters
     ----------
@@ -20,17 +21,19 @@ class Window:
     def __init__(self, most: int) -> None:
         self.size = most
         self._most = most
-        self._needed = 2  # ours: successes until it is widened; before the first refusal it is as wide as it gets
+        self._needed = 2  # ours: successes until it is widened
         self._seen = 0
+        self._again = False  # whether something was made since the last refusal
 
     def refused(self, under_way: int) -> None:
         """The vendor took so many and not one more."""
         self.size = max(1, min(self.size, under_way))
-        self._needed, self._seen = 2 * self._needed, 0
+        self._needed *= 2 if self._again else 1
+        self._seen, self._again = 0, False
 
     def succeeded(self) -> None:
         """One more was made."""
-        self._seen += 1
+        self._seen, self._again = self._seen + 1, True
         if self.size < self._most and self._seen >= self._needed:
             self.size, self._seen = self.size + 1, 0
 

@@ -309,16 +309,20 @@ def test_what_the_rows_themselves_raise_is_told_when_what_is_under_way_is_over(
 
 
 def test_a_vendor_that_takes_fewer_is_given_fewer_and_no_row_fails(
-    serve: Serve, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "FIRST_DELAY", 0.01)  # five tries take a fraction of what a clip takes
-    vendor = serve(long_edge=64, fps=2, time_factor=200.0, concurrency_limit=2)
-    batch = start_on(vendor, tmp_path, rows_of(cat, 8), concurrency=8)
-    results = batch.wait(DEADLINE)
-    assert [each.status for each in results] == ["completed"] * 8
-    assert batch._turnstile.window.size < 8
-    assert len(vendor.simulator.tasks) == 8
-    assert most_at_once(vendor) == 2
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(retry, "SUBMIT_ATTEMPTS", 1)  # each 429 is one for good
+    clock = Held()
+    settings = small(time_factor=600.0, long_edge=64, fps=2, concurrency_limit=2)
+    with SimulatorServer(settings, clock=clock) as vendor:
+        batch = start_on(vendor, tmp_path, rows_of(cat, 12), concurrency=8)
+        eventually(lambda: batch._turnstile.window.size == 2)
+        assert len(vendor.simulator.tasks) == 2
+        clock.at = None
+        assert [each.status for each in batch.wait(DEADLINE)] == ["completed"] * 12
+        assert len(vendor.simulator.tasks) == 12
+        assert most_at_once(vendor) == 2
 
 
 def test_one_that_is_told_to_wait_holds_all(

@@ -224,6 +224,16 @@ def test_a_window_finds_the_vendors_limit_and_seldom_asks_for_more() -> None:
     assert refusals < 12
 
 
+def test_several_that_are_refused_together_are_one_refusal() -> None:
+    window = Window(8)
+    for under_way in range(7, 1, -1):
+        window.refused(under_way)
+    assert window.size == 2
+    window.succeeded()
+    window.succeeded()
+    assert window.size == 3
+
+
 def test_a_window_is_never_wider_than_it_was_and_never_shut() -> None:
     window = Window(2)
     for _ in range(10):
