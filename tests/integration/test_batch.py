@@ -517,14 +517,19 @@ async def test_plain_waiting_inside_a_running_loop_keeps_its_other_tasks_alive(
 
 
 async def test_cancelling_what_awaits_it_submits_nothing_more(
-    slow: SimulatorServer, tmp_path: Path, cat: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, cat: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    batch = start_on(slow, tmp_path, rows_of(cat, 20), concurrency=2)
-    await asyncio.to_thread(eventually, lambda: len(slow.simulator.tasks) == 2)
-    with pytest.raises(asyncio.TimeoutError):
-        await asyncio.wait_for(batch, 0.01)
-    assert "Stopped: nothing more is submitted. 2 under way go on." in capsys.readouterr().err
-    assert (batch.left, batch.over) == (18, False)
+    clock = Held()
+    with SimulatorServer(small(time_factor=600.0, long_edge=64, fps=2), clock=clock) as vendor:
+        batch = start_on(vendor, tmp_path, rows_of(cat, 20), concurrency=2)
+        await asyncio.to_thread(eventually, lambda: len(vendor.simulator.tasks) == 2 and asked_for_all(vendor))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(batch, 0.01)
+        assert "Stopped: nothing more is submitted. 2 under way go on." in capsys.readouterr().err
+        assert (batch.left, batch.over) == (18, False)
+        clock.at = None
+        assert [result.status for result in await batch] == ["completed"] * 2
+        assert len(submissions(vendor)) == 2
 
 
 def test_a_deadline_stops_only_the_waiting(vendor: SimulatorServer, tmp_path: Path, cat: Path) -> None:
