@@ -26,7 +26,7 @@ def announce(generation: Generation) -> None:
         text = generation.video.html()
     else:
         text = (
-            f"<div>{html.escape(_prompt(generation))}<br><small>It is being made. marimo shows it below a cell that "
+            f"<div>{_prompt(generation)}<br><small>It is being made. marimo shows it below a cell that "
             "ends with the video: <code>await generation</code>, or <code>generation.wait()</code>.</small></div>"
         )
     marimo.output.append(marimo.Html(text))
@@ -74,4 +74,5 @@ def _wait_a_moment(generation: Generation, end: float, timeout: float | None) ->
 
 
 def _prompt(generation: Generation) -> str:
-    return " ".join(str(generation.row.request.get("prompt", "")).split())[:200]
+    """As HTML, which is what marimo takes for a title, too."""
+    return html.escape(" ".join(str(generation.row.request.get("prompt", "")).split())[:200])

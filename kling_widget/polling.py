@@ -158,7 +158,7 @@ def expect(
 
 class Learner:
     """Several memories, short and long, each trusted as far as it foretold what came (Herbster and Warmuth 1998,
-    "Tracking the best expert"). So a vendor who is suddenly twice as fast is noticed after one generation, and
+    "Tracking the best expert"). So a vendor who is suddenly twice as fast is noticed after two generations, and
     hundreds of equal ones are still made use of.
 
     Parameters

@@ -6,7 +6,6 @@ loop and return. All state but the four form fields is written on that one loop.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -16,12 +15,12 @@ import anywidget
 import traitlets
 
 from . import background, panel_output
-from .arrivals import NEWEST
 from .credentials import ApiKey, hidden, look_for_key
-from .entries import entry_of, frame_of, problem_of
-from .errors import AuthenticationError, ImageError, KlingError
+from .entries import frame_of, problem_of
+from .errors import ImageError, KlingError
 from .generation import Generation
 from .images import SourceImage
+from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .money import checked_budget
 from .notebook_files import running_cell
@@ -32,12 +31,10 @@ from .studios import studio_for
 from .uploads import Uploads
 
 STATIC = Path(__file__).parent / "static"
-REFRESH = 0.25  # seconds; at most four updates of the list a second
-LIST = 60  # generations in the list at most, the oldest that are over leave first; kw.generations() has them all
 READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 
 
-class KlingWidget(MessageHandlers, anywidget.AnyWidget):
+class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
     """Turn an image into a video by mouse and keyboard.
 
     Without a key it opens on the built-in simulator, free of charge, with a banner that says so.
@@ -114,15 +111,10 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
         self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace}
         self._uploads = Uploads()
-        self._outputs: list[CellOutput] = []
-        self._stop_listening: dict[str, Callable[[], None]] = {}
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
-        self._refreshing = False
         self.placed_in_cell: int | None = None
-        self._in_output: set[str] = set()
-        self._stop_arrivals: Callable[[], None] = lambda: None
-        self._closed = False
+        self._begin_list()
         key, note = look_for_key(api_key) if simulate is None else (None, "")
         on_simulator = key is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
@@ -190,13 +182,8 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
 
     def close(self) -> None:
         """Close the front end and stop listening. Generations go on."""
-        self._closed = True
-        for stop_listening in self._stop_listening.values():
-            stop_listening()
-        self._stop_listening.clear()
-        self._stop_arrivals()
+        self._end_list()
         self._uploads.clear()
-        self._outputs.clear()
         self.on_msg(self._receive, remove=True)
         super().close()
 
@@ -281,65 +268,6 @@ class KlingWidget(MessageHandlers, anywidget.AnyWidget):
         self._studio = studio
         self.simulated = studio.simulated
         background.go(self._refresh_estimate())
-
-    async def _take_up(self) -> None:
-        """Show what is under way in the workspace, and go on with it; and the latest videos."""
-        if self._studio.has_ledger:
-            recent = await background.in_thread(self._studio.generations, NEWEST)
-            under_way = await background.in_thread(self._studio.take_up)
-            shown = {generation.key: generation for generation in [*recent, *under_way]}
-            for generation in sorted(shown.values(), key=lambda each: each.row.created):
-                self._follow(generation, in_output=generation in under_way, news=False)
-        self._stop_arrivals()
-        if not self._closed:
-            self._stop_arrivals = self._studio.arrivals.listen(self._arrived)
-
-    def _arrived(self, generation: Generation) -> None:
-        """Somebody else asked for it: it belongs in the list, and not in this cell's output."""
-        if generation.key not in self._stop_listening:
-            self._follow(generation, in_output=False, news=False)
-
-    def _follow(self, generation: Generation, *, in_output: bool = True, news: bool = True) -> None:
-        def changed(generation: Generation) -> None:
-            self._tell_refusal(generation)
-            self._generation_changed(generation)
-
-        if in_output:  # also where the list had it before we knew that we asked for it
-            self._in_output.add(generation.key)
-        if generation.key not in self._stop_listening:
-            self._stop_listening[generation.key] = generation.on_change(changed)
-            self.generations = self._shortened((generation, *self.generations))
-        if news:  # else the key may have been replaced since
-            self._tell_refusal(generation)
-        self._generation_changed(generation)
-
-    def _shortened(self, generations: tuple[Generation, ...]) -> tuple[Generation, ...]:
-        over = [each for each in generations if not each.active]
-        leaving = over[len(over) - max(0, len(generations) - LIST) :]
-        for generation in leaving:
-            self._stop_listening.pop(generation.key)()
-        return tuple(each for each in generations if each not in leaving)
-
-    def _tell_refusal(self, generation: Generation) -> None:
-        if isinstance(generation.error, AuthenticationError):
-            self._show_problem(generation.error)
-
-    def _generation_changed(self, generation: Generation) -> None:
-        if generation.video is not None and generation.key in self._in_output:
-            for output in self._outputs:
-                output.update(generation)
-        if not self._refreshing:
-            self._refreshing = True
-            background.go(self._refresh())
-
-    async def _refresh(self) -> None:
-        await asyncio.sleep(REFRESH)
-        self._refreshing = False
-        self.entries = [entry_of(generation) for generation in self.generations]
-        await self._refresh_estimate()
-
-    async def _refresh_estimate(self) -> None:
-        self.estimate = await background.in_thread(self._studio.estimate, self.duration)
 
     def _show_problem(self, error: KlingError) -> None:
         problem = problem_of(error)

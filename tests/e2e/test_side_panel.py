@@ -170,19 +170,14 @@ def test_results_go_below_the_active_cell_cost_nothing_there_and_say_where_they_
 
 
 def wait_until_layout_is_saved(lab: Lab) -> None:
-    """JupyterLab writes its layout some time after a change."""
-    for _ in range(300):
-        layouts = [each["data"].get("layout-restorer:data", {}) for each in stored_layouts(lab)]
-        if any("kling-widget" in json.dumps(each.get("right", {})) for each in layouts):
+    """JupyterLab writes its layout some time after a change: until what it wrote has the panel open."""
+    for _ in range(600):
+        workspaces = lab.server.ask("lab/api/workspaces")["workspaces"]["values"]
+        right = [each["data"].get("layout-restorer:data", {}).get("right", {}) for each in workspaces]
+        if any(side.get("current") == "kling-widget" and not side.get("collapsed") for side in right):
             return
         lab.page.wait_for_timeout(100)
-    raise AssertionError("the layout was not saved")
-
-
-def stored_layouts(lab: Lab) -> list[dict[str, dict[str, dict[str, object]]]]:
-    answer = lab.server.ask("lab/api/workspaces")
-    values: list[dict[str, dict[str, dict[str, object]]]] = answer["workspaces"]["values"]
-    return values
+    raise AssertionError(f"the layout was not saved: {right}")
 
 
 # From Python

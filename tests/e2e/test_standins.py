@@ -221,7 +221,7 @@ def test_the_largest_video_that_is_embedded_plays_and_a_larger_one_is_said_in_wo
     output = host.run(f"kw.Video({str(largest)!r}, metadata={{'prompt': 'The largest'}})")
     assert_plays(output.locator("figure video"), (320, 180))
     output = host.run(f"kw.Video({str(larger)!r}, metadata={{'prompt': 'Larger'}})")
-    expect(output.locator("figcaption")).to_contain_text("Too large to be embedded in this page (9 MB).")
+    expect(output.locator("figcaption")).to_contain_text("Too large to be embedded in this page: 9 MB")
     expect(output.locator("figcaption")).to_contain_text("larger.mp4")
     assert_shown(output.locator("figure img"))
     expect(output.locator("video")).to_have_count(0)

@@ -97,7 +97,8 @@ def test_a_row_found_in_the_moment_before_it_is_sent_is_sent_and_never_looked_up
 
 
 def test_the_list_keeps_what_is_under_way_and_the_latest(widget, server, tmp_path, monkeypatch):
-    monkeypatch.setattr("kling_widget.widget.LIST", 3)
+    monkeypatch.setattr("kling_widget.listing.LONGEST", 3)
+    monkeypatch.setattr("kling_widget.arrivals.NEWEST", 2)  # fewer, as in earnest: what left must not come back
     other = studio_on(server, tmp_path)
     for number in range(5):
         other.submit(picture(), f"harbour {number}").wait(DEADLINE)

@@ -218,7 +218,7 @@ def test_a_kernel_that_ends_in_order_leaves_no_lease(serve, kernel, tmp_path):
     while line(ending) == "submitting":
         pass
     ending.send_signal(signal.SIGINT)
-    ending.wait(20)
+    ending.wait(DEADLINE)  # as long as it would take to the video: an interrupt that is lost shows below
     [row] = Ledger(tmp_path / "clips" / "ledger.sqlite").rows()
     assert (row.status in ("queued", "generating"), row.lease_owner) == (True, None)
 

@@ -11,6 +11,7 @@ import pytest
 
 from kling_widget import Client, ImageToVideoRequest, InvalidRequestError, ServerError, SubmissionUnknownError
 from kling_widget.simulator import Fault
+from kling_widget.task import Found
 from tests.integration.conftest import KEY, submissions
 from tests.integration.simulator_fixtures import data_uri, picture
 
@@ -106,7 +107,8 @@ async def test_a_2xx_without_an_id_is_unknown_and_is_found_again_by_the_client_r
             await client.create(request(), client_request_id="kw-lost")
         assert caught.value.may_have_cost
         assert caught.value.client_request_id == "kw-lost"
-        assert await client.find("kw-lost", since=server.simulator.clock()) == server.simulator.tasks[0].id
+        found, task = await client.find("kw-lost", since=server.simulator.clock()), server.simulator.tasks[0]
+        assert found == Found(task.id, pytest.approx(task.created, abs=0.001))  # the log has milliseconds
         assert await client.find("kw-other", since=server.simulator.clock()) is None
     assert len(submissions(server)) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,6 +35,11 @@ def asked(model_id: str | None = None) -> str:
     answer = side_panel.panel(model_id)._repr_json_()
     data = answer[0] if isinstance(answer, tuple) else answer
     return str(data["model_id"])
+
+
+def test_the_extension_listens_for_the_same_output_type() -> None:
+    line = Path(__file__).parents[2] / "js" / "extension" / "line.ts"
+    assert f'MIME = "{panel_output.MIME}"' in line.read_text(encoding="utf-8")
 
 
 def test_a_kernel_makes_its_panels_widget_once() -> None:
