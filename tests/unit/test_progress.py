@@ -84,14 +84,25 @@ def test_a_player_on_the_page_is_not_replaced_when_the_charge_becomes_known(monk
     monkeypatch.setattr("IPython.display.DisplayHandle", Handle)
     clip = generation(key="kw-1")
     output = progress.CellOutput([clip])
-    clip.video = SimpleNamespace(path="a.mp4", html=lambda: f"<video> {clip.row.usd}", shown_in_cell=None)
+
+    class Shown:
+        shown_in_cell = None
+        caption = property(lambda self: f"charged {clip.row.usd}")
+
+        def html(self) -> str:
+            return f"<video> {clip.row.usd}"
+
+        def __repr__(self) -> str:
+            return "Video('a.mp4')"
+
+    clip.video = Shown()
     clip.status = "completed"
     output.update(clip)
     clip.row = clip.row.with_(provider="https://api.example", usd=0.66)
     output.update(clip)
-    assert shown[1:] == [{"text/html": "<video> None", "text/plain": "Ready · 1:12 · a.mp4"}]
+    assert shown[1:] == [{"text/html": "<video> None", "text/plain": "Video('a.mp4') · charged None"}]
     progress.CellOutput([clip])
-    assert shown[-1] == {"text/html": "<video> 0.66", "text/plain": "Ready · 1:12 · $0.66 · a.mp4"}
+    assert shown[-1] == {"text/html": "<video> 0.66", "text/plain": "Video('a.mp4') · charged 0.66"}
 
 
 def test_a_prompt_is_never_markup_and_an_error_neither() -> None:
