@@ -154,19 +154,19 @@ def _from_path(given: str | bytes) -> FileBytes:
         path = Path(text).expanduser()
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise ImageError(f"{_clip(text)} is a folder, not a picture.", hint="Give one file in it.")
+            raise ImageError(f"{_end(text)} is a folder, not a picture.", hint="Give one file in it.")
         if not stat.S_ISREG(status.st_mode):
-            raise ImageError(f"{_clip(text)} is not a file.", hint="Give the path of a picture file.")
+            raise ImageError(f"{_end(text)} is not a file.", hint="Give the path of a picture file.")
         _check_size(status.st_size, path.name)
         return FileBytes(path.read_bytes(), path.name)
     except FileNotFoundError as error:
         where = "" if os.path.isabs(text) else f" in {Path.cwd()}"
-        raise ImageError(f"There is no file {_clip(text)}{where}.", hint="Check the name and the folder.") from error
+        raise ImageError(f"There is no file {_end(text)}{where}.", hint="Check the name and the folder.") from error
     except PermissionError as error:
-        raise ImageError(f"{_clip(text)} may not be read.", hint="Check the file's permissions.") from error
+        raise ImageError(f"{_end(text)} may not be read.", hint="Check the file's permissions.") from error
     except (OSError, ValueError, RuntimeError) as error:  # too long a name, a NUL in it, no home for ~
         reason = getattr(error, "strerror", None) or error
-        raise ImageError(f"{_clip(text)} cannot be read: {reason}.", hint="Check the path.") from error
+        raise ImageError(f"{_end(text)} cannot be read: {reason}.", hint="Check the path.") from error
 
 
 def _from_file_object(source: Any) -> FileBytes:
@@ -236,3 +236,9 @@ def _from_figure(figure: Any) -> ImageValue:
 def _clip(text: str, length: int = 80) -> str:
     clean = "".join(character for character in text[: length + 1] if character.isprintable())
     return clean if len(text) <= length else f"{clean[:length]}…"
+
+
+def _end(path: str, length: int = 80) -> str:
+    """Of a long path the end is what people know it by."""
+    clean = "".join(character for character in path[-length - 1 :] if character.isprintable())
+    return clean if len(path) <= length else f"…{clean[-length:]}"

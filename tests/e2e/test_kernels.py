@@ -83,16 +83,19 @@ def prompts(vendor: SimulatorServer) -> list[str]:
     return [task.prompt for task in vendor.simulator.tasks]
 
 
+MOVED = """([share, time]) => {
+    const bar = document.querySelector("[role=progressbar][aria-label=Progress]");
+    const shown = [Number(bar.getAttribute("aria-valuenow")), bar.closest("li").innerText.match(/\\d+:\\d\\d/)[0]];
+    return shown[0] > share && shown[1] > time && shown;
+}"""
+
+
 def assert_moves(page: Page) -> None:
     """The bar fills and the time goes on, both more than once."""
-    bar = page.get_by_role("progressbar", name="Progress")
-    shares, times = [], []
+    seen = [0, "0:00"]
     for _ in range(3):
-        shares.append(int(bar.get_attribute("aria-valuenow") or 0))
-        times.append(re.findall(r"\d+:\d\d", generations(page).first.inner_text()))
-        page.wait_for_timeout(1_100)
-    assert 0 < shares[0] < shares[1] < shares[2] < 100
-    assert times[0] < times[1] < times[2]
+        seen = page.wait_for_function(MOVED, arg=seen).json_value()
+    assert 0 < seen[0] < 100
 
 
 @pytest.mark.parametrize("vendor", [10], indirect=True)
