@@ -18,6 +18,7 @@ from tests.e2e.files import digest, photograph
 from tests.e2e.lab import LOAD_TIMEOUT, NEWEST, Lab
 from tests.e2e.notebook import write_notebook
 from tests.e2e.people import IMAGES, MADE, WIDGET, assert_plays, fill_in, generations, press_generate
+from tests.e2e.test_side_panel import go_to_folder, icon, panel
 from tests.e2e.watched_page import WatchedPage
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def host(server: RunningServer, browser: Browser, request: pytest.FixtureRequest
     yield from judged(WatchedPage(server, browser, hosts.NOISE), request)
 
 
-def make_a_video(page: Page, photo: Path) -> None:
+def make_a_video(page: Page | Locator, photo: Path = IMAGES / "rocket.jpg") -> None:
     """What a person does in the widget, until the video is there."""
     fill_in(page, PROMPT, photo)
     press_generate(page)
@@ -109,6 +110,29 @@ def test_jupyterlab_4_2(lab: Lab, photo: Path) -> None:
     notebook = lab.reload(notebook)
     for cell in (0, 1):
         assert_plays(notebook.output(cell).locator("figure video"), SIZE)
+
+
+@pytest.mark.parametrize("server", [hosts.jupyterlab_4_2], indirect=True)
+def test_the_side_panel_in_jupyterlab_4_2(lab: Lab) -> None:
+    lab.noise = {**lab.noise, **hosts.NOISE}
+    go_to_folder(lab)
+    icon(lab.page).click()
+    make_a_video(panel(lab.page))
+    panel(lab.page).get_by_role("button", name="Insert into notebook").click()
+    assert_plays(lab.page.locator(".jp-Notebook figure video"), SIZE)
+
+
+@pytest.mark.parametrize("server", [hosts.notebook_7], indirect=True)
+def test_the_side_panel_in_notebook_7(host: WatchedPage) -> None:
+    write_notebook(host.server.root / "notebook.ipynb", [""], NEWEST)
+    page = host.page
+    page.goto(host.server.address("notebooks/notebook.ipynb"), timeout=LOAD_TIMEOUT)
+    page.locator(".lm-MenuBar-item", has_text="View").click(timeout=LOAD_TIMEOUT)
+    page.locator(".lm-Menu-item", has_text="Right Sidebar").hover()
+    page.locator(".lm-Menu-item", has_text="Image to video with Kling").click()
+    make_a_video(panel(page))
+    panel(page).get_by_role("button", name="Insert into notebook").click()
+    assert_plays(page.locator(".jp-Notebook figure video"), SIZE)
 
 
 @pytest.mark.parametrize("server", [hosts.notebook_7], indirect=True)
