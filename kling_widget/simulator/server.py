@@ -153,7 +153,8 @@ def _make_server(simulator: Simulator, ready: threading.Event) -> uvicorn.Server
         def drop_connection(self, reset: bool) -> None:
             """RST at once if `reset`, else FIN after what was written."""
             if not reset:
-                self.transport.close()
+                # Not close(): what of the request is still on its way would be answered with RST.
+                self.transport.write_eof()
                 return
             # Closing with a linger of zero seconds sends RST instead of FIN (man 7 socket).
             linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)

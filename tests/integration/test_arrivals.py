@@ -102,7 +102,8 @@ def test_the_list_keeps_what_is_under_way_and_the_latest(widget, server, tmp_pat
     other = studio_on(server, tmp_path)
     for number in range(5):
         other.submit(picture(), f"harbour {number}").wait(DEADLINE)
-        shown_when(widget, lambda entries, number=number: entries and entries[0]["prompt"] == f"harbour {number}")
+        prompt = f"harbour {number}"
+        shown_when(widget, lambda all_, prompt=prompt: all_ and all_[0]["prompt"] == prompt and not all_[0]["active"])
     entries = shown_when(widget, lambda entries: len(entries) == 3)
     assert [entry["prompt"] for entry in entries] == ["harbour 4", "harbour 3", "harbour 2"]
     assert len(widget._stop_listening) == 3
