@@ -110,6 +110,13 @@ async def pause(seconds: float) -> None:
             return
 
 
+async def happens(event: asyncio.Event, seconds: float) -> None:
+    """Wait until something happens, but no longer than so many seconds."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait([waiting], timeout=seconds)
+    waiting.cancel()
+
+
 async def bridge(future: Future[T]) -> T:
     """Await a future of the background loop in the running loop; cancelling it cancels only the waiting."""
     # Not asyncio.wrap_future(): it complains in the log of errors that come after whoever waited has gone, and of

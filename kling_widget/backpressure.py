@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from . import background
+
 
 class Window:
     """How many may be under way at once, as the vendor lets us learn it. No clock, no loop.
@@ -73,9 +75,7 @@ class Turnstile:
         self.window.refused(self.inside)
         self._wake()
         try:
-            shut = asyncio.ensure_future(self._shut.wait())
-            await asyncio.wait([shut], timeout=pause)
-            shut.cancel()
+            await background.happens(self._shut, pause)
             while self.is_open and self.inside >= self.window.size:
                 await self._moved.wait()
             return self.is_open

@@ -18,7 +18,7 @@ from .batch_course import BatchCourse
 from .batch_results import Result, Results
 from .errors import StoppedWatchingError
 from .notebook_files import running_cell
-from .progress import TICK, LiveOutput
+from .progress import TICK, LiveOutput, about
 
 if TYPE_CHECKING:
     from .batch_plan import Plan
@@ -103,11 +103,7 @@ class Batch(BatchCourse):
             return ""
         rows = self._rows.length - len(self.finished)
         seconds = rows * self._took / self.made / min(self._turnstile.window.size, max(rows, 1))
-        if seconds > 5400:
-            return f"about {seconds / 3600:.1f} h left"
-        if seconds > 90:
-            return f"about {round(seconds / 60)} min left"
-        return f"about {max(5, 5 * round(seconds / 5))} s left"
+        return f"about {seconds / 3600:.1f} h left" if seconds > 5400 else about(seconds)
 
     def caption(self, fields: dict[str, Any]) -> list[str]:
         """What tells a row from the others: in a grid the values that vary, else picture, prompt and take."""
@@ -226,9 +222,7 @@ class Batch(BatchCourse):
     async def _keep_showing(self, surface: contact_sheet.Surface) -> None:
         while not self.over:
             await surface.update()
-            end = asyncio.ensure_future(self._end.wait())
-            await asyncio.wait([end], timeout=TICK)
-            end.cancel()
+            await background.happens(self._end, TICK)
         await surface.update()
 
 

@@ -44,9 +44,12 @@ def remaining(elapsed: float, expected: polling.Expectation | None) -> str:
     if polling.is_late(elapsed, expected):
         return "longer than usual"
     left = expected.median - elapsed
-    if left > 90:
-        return f"about {round(left / 60)} min left"
-    return f"about {max(5, 5 * round(left / 5))} s left" if left > 2 else "nearly there"
+    return about(left) if left > 2 else "nearly there"
+
+
+def about(left: float) -> str:
+    """So many seconds in words, as coarse as they are known."""
+    return f"about {round(left / 60)} min left" if left > 90 else f"about {max(5, 5 * round(left / 5))} s left"
 
 
 def fraction(elapsed: float, expected: polling.Expectation | None) -> float:

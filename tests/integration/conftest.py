@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,24 @@ def studio(server: SimulatorServer, tmp_path: Path) -> Studio:
 def studio_on(server: SimulatorServer, folder: Path) -> Studio:
     """A studio as a new process would have it: nothing but the workspace is shared with an earlier one."""
     return Studio(api_key=KEY, base_url=server.url, workspace=folder / "clips")
+
+
+@asynccontextmanager
+async def another_task(pause: float) -> AsyncIterator[Callable[[], int]]:
+    """A task of the same loop that does something every `pause` seconds; says how often it has."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(pause)
+
+    ticking = asyncio.create_task(tick())
+    try:
+        yield lambda: ticks
+    finally:
+        ticking.cancel()
 
 
 def submissions(server: SimulatorServer) -> list[Any]:

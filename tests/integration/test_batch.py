@@ -26,7 +26,7 @@ from kling_widget import client, retry
 from kling_widget.pacing import Gate
 from kling_widget.simulator import Fault, SimulatorServer
 from kling_widget.studio import SUBMISSIONS_AT_ONCE
-from tests.integration.conftest import KEY, Serve, submissions
+from tests.integration.conftest import KEY, Serve, another_task, submissions
 from tests.integration.simulator_fixtures import serving, small
 from tests.integration.test_money import DEADLINE, PRICE, eventually
 
@@ -480,44 +480,26 @@ def test_a_sweep_is_a_priced_grid(vendor: SimulatorServer, tmp_path: Path, cat: 
 async def test_it_is_awaited_and_iterated_while_other_tasks_go_on(
     vendor: SimulatorServer, tmp_path: Path, cat: Path
 ) -> None:
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.01)
-
-    ticking = asyncio.create_task(tick())
-    batch = start_on(vendor, tmp_path, rows_of(cat, 5), concurrency=2)
-    seen = [result async for result in batch]
-    assert sorted(result.row for result in seen) == list(range(5))
-    assert seen == batch.finished
-    results = await batch
-    assert [result.row for result in results] == list(range(5))
-    assert list(batch) == seen  # also in a running loop, and once more
-    assert batch.wait() == results or list(batch.wait()) == list(results)
-    ticking.cancel()
-    assert ticks > 10
+    async with another_task(0.01) as ticks:
+        batch = start_on(vendor, tmp_path, rows_of(cat, 5), concurrency=2)
+        seen = [result async for result in batch]
+        assert sorted(result.row for result in seen) == list(range(5))
+        assert seen == batch.finished
+        results = await batch
+        assert [result.row for result in results] == list(range(5))
+        assert list(batch) == seen  # also in a running loop, and once more
+        assert batch.wait() == results or list(batch.wait()) == list(results)
+        assert ticks() > 10
 
 
 async def test_plain_waiting_inside_a_running_loop_keeps_its_other_tasks_alive(
     vendor: SimulatorServer, tmp_path: Path, cat: Path
 ) -> None:
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.01)
-
-    ticking = asyncio.create_task(tick())
-    assert len(start_on(vendor, tmp_path, rows_of(cat, 3)).wait(DEADLINE)) == 3
-    before = ticks
-    assert len(list(start_on(vendor, tmp_path, rows_of(cat, 6)))) == 6
-    ticking.cancel()
-    assert 0 < before < ticks
+    async with another_task(0.01) as ticks:
+        assert len(start_on(vendor, tmp_path, rows_of(cat, 3)).wait(DEADLINE)) == 3
+        before = ticks()
+        assert len(list(start_on(vendor, tmp_path, rows_of(cat, 6)))) == 6
+        assert 0 < before < ticks()
 
 
 async def test_cancelling_what_awaits_it_submits_nothing_more(

@@ -21,6 +21,7 @@ import kling_widget as kw
 from kling_widget import background
 from kling_widget.simulator import Fault, SimulatorServer
 
+from .conftest import another_task
 from .simulator_fixtures import KEY, small
 
 COLOURS = ("red", "orange", "yellow", "lime", "green", "cyan", "blue", "purple", "white", "black")
@@ -115,18 +116,9 @@ async def test_cancelling_who_awaits_does_not_cancel_the_generation(server: Simu
 
 
 async def test_other_tasks_go_on_while_it_is_awaited(submit: Submit) -> None:
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            ticks += 1
-            await asyncio.sleep(0.02)
-
-    ticking = asyncio.create_task(tick())
-    videos = await asyncio.gather(submit(prompt="one"), submit(prompt="two"))
-    ticking.cancel()
-    assert ticks > 20
+    async with another_task(0.02) as ticks:
+        videos = await asyncio.gather(submit(prompt="one"), submit(prompt="two"))
+        assert ticks() > 20
     assert [video.metadata["prompt"] for video in videos] == ["one", "two"]
 
 
