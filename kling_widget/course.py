@@ -78,7 +78,7 @@ class Course(Bookkeeping):
         leases = self._studio.leases
         while True:
             self._raise_if_refused()
-            if self.row.saved is not None and await background.in_thread(self._studio.video_target(self.row).exists):
+            if self.row.saved is not None and await background.in_thread(self._bring):
                 return await show(self._studio, self.row)
             if await leases.claim(self.row):
                 try:
@@ -89,6 +89,9 @@ class Course(Bookkeeping):
                     await leases.release(self.row.client_request_id)
             await asyncio.sleep(leases.pause(self._pace))
             await self._reread()
+
+    def _bring(self) -> bool:
+        return self._studio.workspace.bring(self._studio.video_target(self.row))
 
     async def _go(self) -> Video:
         """Go on as the one process that does."""

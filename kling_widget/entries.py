@@ -110,8 +110,8 @@ def _video_of(generation: Generation) -> dict[str, Any] | None:
     from .video import notebook_relative
 
     return {
-        "url": notebook_relative(video.path),
-        "path": str(video.path),
+        "url": notebook_relative(video.place),
+        "path": video.address,
         "width": video.width,
         "height": video.height,
         "size": video.size,

@@ -25,9 +25,9 @@ from .ledger import Row
 from .notebook_files import notebook_name
 from .pacing import gate_of
 from .prepare import Prepared, facts_of, prepare
+from .remote_workspace import workspace_at
 from .rules import check_generation_id, check_take
 from .video import Video
-from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .money import Spending
@@ -67,10 +67,11 @@ class Studio:
         workspace: str | os.PathLike[str] | None = None,
         simulate: bool = False,
         budget: float | None = None,
+        database: str | None = None,
     ) -> None:
         api_key = hidden(api_key)
         self.simulated = simulate or (api_key is None and simulation_forced())
-        self.workspace = Workspace(workspace)
+        self.workspace = workspace_at(workspace, database)
         # Two lines: verbose tracebacks show os.environ, and a key in it, beside the line that fails.
         chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
         self.base_url = chosen.rstrip("/")
@@ -87,7 +88,7 @@ class Studio:
         self.unsent: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"Studio({self.provider}, {str(self.workspace.path)!r})"
+        return f"Studio({self.provider}, {self.workspace.address!r})"
 
     @property
     def provider(self) -> str:
@@ -258,9 +259,8 @@ class Studio:
         else:
             await background.in_thread(self.workspace.ledger.update, row.client_request_id, **facts)
         row = await background.in_thread(self.reread, row)
-        target = self.video_target(row)
-        if await background.in_thread(target.exists):
-            await background.in_thread(self.workspace.keep_metadata, target, row)
+        if await background.in_thread(self.workspace.has_video, row):
+            await background.in_thread(self.workspace.keep_metadata, self.video_target(row), row)
 
     # Finding again
 
@@ -330,7 +330,7 @@ class Studio:
             known = self._generations.get(row.client_request_id)
             if known is None:
                 known = self._generations[row.client_request_id] = Generation(self, row)
-                if row.saved is not None and row.video_file and self.video_target(row).exists():
+                if row.saved is not None and row.video_file and self.workspace.has_video(row):
                     known.finish(self.video_of(row))
             return known
 
@@ -362,7 +362,8 @@ class Studio:
     def video_of(self, row: Row) -> Video:
         """The saved video with what it was made from, which is also written beside it."""
         path = self.video_target(row)
-        video = Video(path, url=row.video_url, metadata=row.metadata())
-        if not path.with_suffix(".json").exists():
+        stored = self.workspace.stored(path)
+        video = Video(path, url=row.video_url, metadata=row.metadata(), stored=stored)
+        if stored is None and not path.with_suffix(".json").exists():
             self.workspace.keep_metadata(path, row)
         return video

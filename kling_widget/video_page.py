@@ -74,6 +74,11 @@ def settings(video: Video) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def shown_address(video: Video) -> str:
+    """Where it is kept, for people: a path relative to the working folder where it lies below it."""
+    return shown_path(video.place) if video.address == str(video.place) else video.address
+
+
 def shown_path(path: Path) -> str:
     """Relative to the working folder where it lies below it."""
     here = Path.cwd()
@@ -95,11 +100,12 @@ def data_uris(video: Video) -> tuple[str, str] | None:
 
 def _source(video: Video, host: str) -> tuple[str, str]:
     """What goes into ``src``, and a line to say where there is nothing to play."""
-    where = f"<code>{escape(shown_path(video.path))}</code>"
+    where = f"<code>{escape(shown_address(video))}</code>"
     try:
         size = video.size
-        relative = notebook_relative(video.path) if host == "jupyter" and not video.embedded else None
+        relative = notebook_relative(video.place) if host == "jupyter" and not video.embedded else None
         if relative is not None:
+            _ = video.path  # fetched, where a store has it: the page asks the notebook server for the file
             return escape(relative), ""
         if host == "marimo" and (address := _marimo_s_address(video)):
             return escape(address), ""

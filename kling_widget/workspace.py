@@ -17,10 +17,11 @@ from .errors import KlingError
 
 if TYPE_CHECKING:
     from .ledger import Ledger, Row
+    from .stored_video import StoredVideo
 
 DEFAULT = "kling_videos"  # relative to the notebook's folder: Jupyter serves only what lies under its root
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_SUFFIXES = (".jpg", ".png")
+SUFFIXES = (".jpg", ".png")
 
 
 class Workspace:
@@ -30,14 +31,22 @@ class Workspace:
     ----------
     path
         The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``. It is made when first written to.
+    database
+        Where the ledger is; by default ``ledger.sqlite`` in the folder.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, database: str | None = None) -> None:
         chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE") or DEFAULT
         self.path = Path(chosen).expanduser().resolve()
+        self.database = database
 
     def __repr__(self) -> str:
-        return f"Workspace({str(self.path)!r})"
+        return f"{type(self).__name__}({self.address!r})"
+
+    @property
+    def address(self) -> str:
+        """Where it lies, for people."""
+        return str(self.path)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -50,7 +59,13 @@ class Workspace:
         """
         from .ledger import Ledger
 
-        return Ledger(self.path / "ledger.sqlite")
+        return Ledger(self._ledger_file)
+
+    @property
+    def _ledger_file(self) -> Path:
+        from sqlalchemy import make_url
+
+        return Path(make_url(self.database).database or "") if self.database else self.path / "ledger.sqlite"
 
     @property
     def simulator_state(self) -> Path:
@@ -80,9 +95,9 @@ class Workspace:
 
     def find_image(self, sha256: str) -> Path | None:
         """A picture kept earlier; None also where the name, from the ledger or a link, leads out of the folder."""
-        if not _SHA256.match(sha256):
+        if not is_sha256(sha256):
             return None
-        found = (self.path / "images" / f"{sha256}{suffix}" for suffix in _SUFFIXES)
+        found = (self.path / "images" / f"{sha256}{suffix}" for suffix in SUFFIXES)
         return next((path for path in found if path.is_file() and not self._leads_out(path)), None)
 
     def name_video(self, row: Row) -> str:
@@ -118,6 +133,23 @@ class Workspace:
     def _leads_out(self, path: Path) -> bool:
         return path.is_symlink() and not path.resolve().is_relative_to(self.path)
 
+    # What a workspace whose videos lie elsewhere does otherwise (`remote_workspace.py`)
+
+    def has_video(self, row: Row, *, look: bool = False) -> bool:
+        """Whether the video of a row is to be had. `look` has a store asked, which else is taken to have what was saved."""
+        return self.video_target(row).exists()
+
+    def bring(self, video: Path) -> bool:
+        """See to it that a video is on this machine, if it is to be had; returns whether it is."""
+        return video.exists()
+
+    def deliver(self, video: Path, row: Row) -> None:
+        """Put a video that is whole where the workspace keeps its videos: it lies there already."""
+
+    def stored(self, video: Path) -> StoredVideo | None:
+        """The video as a store has it; None where the file is all there is."""
+        return None
+
     def keep_metadata(self, video: Path, row: Row) -> None:
         """Write what a video was made from beside it, where that is possible: the video says it itself, too."""
         target = video.with_suffix(".json")
@@ -146,7 +178,12 @@ def _slug(text: str, longest: int) -> str:
     return words[:longest].rsplit("-", 1)[0] if "-" in words[:longest] else words[:longest]
 
 
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 in hex."""
+    return _SHA256.match(text) is not None
+
+
 def _checked_sha256(sha256: str) -> str:
-    if not _SHA256.match(sha256):
+    if not is_sha256(sha256):
         raise ValueError(f"not a SHA-256: {sha256!r}")
     return sha256

@@ -1,0 +1,196 @@
+"""``RemoteWorkspace``: a workspace at an address, ``s3://bucket/clips``, with a local scratch folder in front of it.
+
+Whatever works on files works on the scratch copy. A picture is in the store when it is kept, a video before the ledger
+calls it saved; what is missing here is fetched from there when its bytes are needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from . import media, scratch
+from .download import LARGEST_VIDEO
+from .errors import DownloadError, KlingError
+from .picture_codec import MAX_BYTES as LARGEST_PICTURE
+from .stored_video import StoredVideo
+from .stores import Store, StoreError, is_address, scheme_of
+from .workspace import SUFFIXES, Workspace, is_sha256
+
+if TYPE_CHECKING:
+    from .ledger import Row
+
+
+def workspace_at(path: str | os.PathLike[str] | None = None, database: str | None = None) -> Workspace:
+    """The workspace of a folder or an address.
+
+    Parameters
+    ----------
+    path
+        A folder, or an address that fsspec knows (``s3://bucket/clips``); by default ``KLING_WIDGET_WORKSPACE`` or
+        ``./kling_videos``.
+    database
+        Where its ledger is; a folder has one of its own.
+
+    Raises
+    ------
+    KlingError
+        The address cannot be used, or there is no database for its ledger.
+    """
+    chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE")
+    text = os.fspath(chosen) if chosen else None
+    if isinstance(path, os.PathLike) and text is not None and re.match(r"[a-z0-9]{2,}:/(?!/)", text):
+        raise KlingError(f"{text} is an address that a Path has changed.", hint='Give it as text: "s3://bucket/clips".')
+    if text is None or not is_address(text):
+        return Workspace(path, database)
+    if scheme_of(text) in ("file", "local"):  # a folder, with all that a folder promises
+        return Workspace(_path_of(text), database)
+    return RemoteWorkspace(text, database)
+
+
+def _path_of(address: str) -> str:
+    parts = urlsplit(address.strip())
+    if parts.netloc not in ("", "localhost"):
+        raise KlingError(f"{parts.scheme}:// with a host is no folder here.", hint="It looks like file:///data/clips.")
+    return url2pathname(parts.path)
+
+
+class RemoteWorkspace(Workspace):
+    """Videos and pictures in a store, the ledger in a database, and a scratch folder on this machine.
+
+    Parameters
+    ----------
+    address
+        Where they lie: ``s3://bucket/clips``.
+    database
+        The ledger's database.
+    """
+
+    def __init__(self, address: str, database: str | None = None) -> None:
+        self.store = Store(address)
+        if database is None:
+            raise KlingError(
+                f"The ledger of {self.store.address} needs a database: SQLite cannot lie in such a store.",
+                hint='Give database="postgresql+psycopg://user@host/name", or for one machine alone '
+                'database="sqlite:////home/me/clips.sqlite".',
+            )
+        super().__init__(scratch.folder_of(self.store.address), database)
+        self._stored: set[str] = set()  # pictures known to be there: each is asked for once a process
+
+    @property
+    def address(self) -> str:
+        """Where videos and pictures lie."""
+        return self.store.address
+
+    # Pictures
+
+    def keep_image(self, sha256: str, suffix: str, data: bytes) -> Path:
+        """As of a folder; in the store when this returns.
+
+        Raises
+        ------
+        KlingError
+            The scratch folder or the store can't be written to. Nothing was submitted.
+        """
+        target = super().keep_image(sha256, suffix, data)
+        scratch.use(target)
+        if target.name not in self._stored:
+            name = f"images/{target.name}"
+            try:
+                if self.store.size(name) != target.stat().st_size:
+                    self.store.put(target, name)
+            except StoreError as error:
+                error.hint = f"Nothing was submitted. {error.hint}"
+                raise
+            self._stored.add(target.name)
+            self._trim()
+        return target
+
+    def find_image(self, sha256: str) -> Path | None:
+        """A picture kept earlier, fetched where it is not here.
+
+        Raises
+        ------
+        StoreError
+            Nobody can tell now whether it is there.
+        """
+        found = super().find_image(sha256)
+        if found is None and is_sha256(sha256):
+            for suffix in SUFFIXES:
+                path = self.path / "images" / f"{sha256}{suffix}"
+                if self.store.get(f"images/{path.name}", path, LARGEST_PICTURE):
+                    self._trim()
+                    return super().find_image(sha256)
+        return found
+
+    # Videos
+
+    def has_video(self, row: Row, *, look: bool = False) -> bool:
+        """Whether a video is to be had. What was saved is taken to be there: a list of thousands asks for none."""
+        if row.saved is None or not row.video_file:
+            return False
+        video = self.video_target(row)
+        try:
+            return not look or video.exists() or self.store.size(f"videos/{video.name}") is not None
+        except StoreError:  # nobody can tell now
+            return True
+
+    def bring(self, video: Path) -> bool:
+        """See to it that a video is here.
+
+        Raises
+        ------
+        StoreError
+            Nobody can tell now whether it is there.
+        """
+        if not video.exists() and self.store.get(f"videos/{video.name}", video, LARGEST_VIDEO):
+            self._trim()
+        scratch.use(video)
+        return video.exists()
+
+    def deliver(self, video: Path, row: Row) -> None:
+        """Put a video there, after what lies beside it: its record, and its first frame as a small JPEG.
+
+        Raises
+        ------
+        StoreError
+            It is not there.
+        """
+        self._put_record(video, row)
+        with contextlib.suppress(DownloadError):  # no frame to be had: the vendor's word for what it is stands
+            self.store.write(media.poster(video), f"videos/{video.stem}.jpg")
+        self.store.put(video, f"videos/{video.name}")
+        self._trim()
+
+    def keep_metadata(self, video: Path, row: Row) -> None:
+        """Write again what a video was made from; where that fails the video still says it itself."""
+        with contextlib.suppress(StoreError):
+            self._put_record(video, row)
+
+    def _put_record(self, video: Path, row: Row) -> None:
+        try:
+            info: media.MediaInfo | None = media.probe(video)
+        except DownloadError:  # not here any more, or not to be read
+            info = self.stored(video).info()
+        record = row.record() if info is None else {**row.record(), "media": asdict(info)}
+        self.store.write(json.dumps(record, ensure_ascii=False, indent=1).encode(), f"videos/{video.stem}.json")
+
+    def stored(self, video: Path) -> StoredVideo:
+        """The same video as the store has it."""
+        return StoredVideo(self.store, video, self.bring)
+
+    def _trim(self) -> None:
+        def is_stored(path: Path) -> bool:
+            try:
+                return self.store.size(f"{path.parent.name}/{path.name}") == path.stat().st_size
+            except (StoreError, OSError):
+                return False
+
+        scratch.trim(self.path, scratch.limit(), is_stored)
