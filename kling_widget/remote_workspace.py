@@ -17,18 +17,20 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from . import media, scratch
+from .addresses import StoreError, is_address, scheme_of
+from .databases import Database, database_of
 from .download import LARGEST_VIDEO
 from .errors import DownloadError, KlingError
 from .picture_codec import MAX_BYTES as LARGEST_PICTURE
 from .stored_video import StoredVideo
-from .stores import Store, StoreError, is_address, scheme_of
+from .stores import Store
 from .workspace import SUFFIXES, Workspace, is_sha256
 
 if TYPE_CHECKING:
     from .ledger import Row
 
 
-def workspace_at(path: str | os.PathLike[str] | None = None, database: str | None = None) -> Workspace:
+def workspace_at(path: str | os.PathLike[str] | None = None, database: str | Database | None = None) -> Workspace:
     """The workspace of a folder or an address.
 
     Parameters
@@ -73,12 +75,12 @@ class RemoteWorkspace(Workspace):
         The ledger's database.
     """
 
-    def __init__(self, address: str, database: str | None = None) -> None:
+    def __init__(self, address: str, database: str | Database | None = None) -> None:
         self.store = Store(address)
-        if database is None:
+        if (database := database_of(database)) is None:
             raise KlingError(
                 f"The ledger of {self.store.address} needs a database: SQLite cannot lie in such a store.",
-                hint='Give database="postgresql+psycopg://user@host/name", or for one machine alone '
+                hint='Give database="postgresql+psycopg://user:password@host/name", or for one machine alone '
                 'database="sqlite:////home/me/clips.sqlite".',
             )
         super().__init__(scratch.folder_of(self.store.address), database)

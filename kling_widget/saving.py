@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import background, mp4_metadata, pending, retry
+from .addresses import StoreError
 from .download import StaleUrlError, download
 from .errors import DownloadError, RateLimitError, ServerError
 from .ledger_row import row_of
-from .stores import StoreError
 
 if TYPE_CHECKING:
     from .ledger import Row

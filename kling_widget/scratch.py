@@ -77,7 +77,8 @@ def trim(folder: Path, most: float, is_stored: Callable[[Path], bool]) -> None:
     is_stored
         Whether the store has the whole of it, which is asked of the store itself.
     """
-    files = [(path, found) for kind in ("images/*", "videos/*.mp4") for path in folder.glob(kind) if (found := _stat(path))]
+    paths = [path for kind in ("images/*", "videos/*.mp4") for path in folder.glob(kind)]
+    files = [(path, found) for path in paths if (found := _stat(path)) is not None]
     over = sum(found.st_size for _, found in files) - most
     for path, found in sorted(files, key=lambda file: file[1].st_mtime):
         if over <= 0 or time.time() - found.st_mtime < IN_USE:

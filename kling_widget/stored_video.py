@@ -8,9 +8,10 @@ from pathlib import Path
 
 import msgspec
 
+from .addresses import StoreError
 from .errors import DownloadError
 from .media import MediaInfo
-from .stores import Store, StoreError
+from .stores import Store
 
 LARGEST_RECORD = 1 << 20  # bytes read of what lies beside a video; anybody may have put it there
 LARGEST_POSTER = 1 << 20
@@ -48,7 +49,7 @@ class StoredVideo:
         try:
             found = self._bring(self._place)
         except StoreError as error:
-            raise DownloadError(f"The video {self._place.name} is not here: {error.message}", hint=error.hint) from error
+            raise DownloadError(f"The video is not on this machine: {error.message}", hint=error.hint) from error
         if not found:
             raise self._gone()
         return self._place

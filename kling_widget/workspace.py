@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .databases import Database, database_of
 from .errors import KlingError
 
 if TYPE_CHECKING:
@@ -32,13 +33,19 @@ class Workspace:
     path
         The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``. It is made when first written to.
     database
-        Where the ledger is; by default ``ledger.sqlite`` in the folder.
+        Where its ledger is: ``postgresql+psycopg://user:password@host/database``, or ``sqlite:////absolute/file``. By
+        default ``KLING_WIDGET_DATABASE``, or ``ledger.sqlite`` in the folder. The password is shown nowhere.
+
+    Raises
+    ------
+    InvalidRequestError
+        No ledger can be kept in a database of that name.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, database: str | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, database: str | Database | None = None) -> None:
+        self.database = database = database_of(database)
         chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE") or DEFAULT
         self.path = Path(chosen).expanduser().resolve()
-        self.database = database
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"
@@ -58,14 +65,16 @@ class Workspace:
             It can't be read or written, or was written by a newer version; see :class:`~kling_widget.ledger.Ledger`.
         """
         from .ledger import Ledger
+        from .ledger_places import place_of
 
-        return Ledger(self._ledger_file)
+        return Ledger(place_of(self.database, self.path))
 
     @property
-    def _ledger_file(self) -> Path:
-        from sqlalchemy import make_url
-
-        return Path(make_url(self.database).database or "") if self.database else self.path / "ledger.sqlite"
+    def has_ledger(self) -> bool:
+        """Whether anything was ever submitted here; looking must not make the folder."""
+        if self.database is not None and (self.database.file is None or self.database.file.exists()):
+            return True
+        return any((self.path / name).exists() for name in ("ledger.sqlite", "videos", "pending"))
 
     @property
     def simulator_state(self) -> Path:
@@ -136,7 +145,7 @@ class Workspace:
     # What a workspace whose videos lie elsewhere does otherwise (`remote_workspace.py`)
 
     def has_video(self, row: Row, *, look: bool = False) -> bool:
-        """Whether the video of a row is to be had. `look` has a store asked, which else is taken to have what was saved."""
+        """Whether the video of a row is to be had; a store is asked only with `look`, else trusted."""
         return self.video_target(row).exists()
 
     def bring(self, video: Path) -> bool:

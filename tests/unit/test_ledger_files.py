@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_widget import file_systems, ledger_schema, pending
+from kling_widget import file_systems, ledger_file, pending
 from kling_widget.errors import KlingError
 from kling_widget.ledger import Ledger, Row
 from kling_widget.ledger_repair import LedgerWarning
@@ -72,8 +72,8 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
 
 def test_a_migration_that_fails_half_way_changes_nothing(tmp_path, monkeypatch):
     path = old_ledger(tmp_path / "ledger.sqlite")
-    first, *others = ledger_schema.MIGRATIONS
-    monkeypatch.setattr(ledger_schema, "MIGRATIONS", ((*first, "ALTER TABLE nowhere ADD COLUMN x"), *others))
+    first, *others = ledger_file.MIGRATIONS
+    monkeypatch.setattr(ledger_file, "MIGRATIONS", ((*first, "ALTER TABLE nowhere ADD COLUMN x"), *others))
     before = columns_of(path)
     with pytest.raises(KlingError, match="no such table"):
         Ledger(path)
@@ -191,7 +191,7 @@ def test_a_left_over_wal_of_another_ledger_is_not_taken_for_ours(tmp_path):
 
 
 def test_a_ledger_that_another_program_holds_is_one_sentence_and_not_damage(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger_schema, "BUSY_TIMEOUT", 0.2)
+    monkeypatch.setattr(ledger_file, "BUSY_TIMEOUT", 0.2)
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
@@ -381,7 +381,7 @@ def own_disk(monkeypatch, tmp_path):
 def test_where_sqlite_can_have_no_shared_memory_the_ledger_goes_without(own_disk):
     path = own_disk / "ledger.sqlite"
     Path(f"{path}-shm").mkdir()  # so that the shared memory's file cannot be made
-    engine = ledger_schema.make(path)
+    engine = ledger_file.make(path)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT * FROM generations")
     engine.dispose()
