@@ -7,12 +7,15 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from tests import s3 as s3_server
 
 # Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
 hypothesis.settings.register_profile(
@@ -59,6 +62,13 @@ def is_local(host: object) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[s3_server.S3]:
+    """moto's server, found by s3fs and boto3 through the environment; each test makes a bucket of its own."""
+    with s3_server.serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
