@@ -7,12 +7,15 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from tests import postgres
 
 # Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
 hypothesis.settings.register_profile(
@@ -59,6 +62,19 @@ def is_local(host: object) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A real PostgreSQL server, one for all tests of a process."""
+    with postgres.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server) -> str:
+    """An empty database of the test's own on it."""
+    return postgres_server.url(postgres_server.new_database())
 
 
 @pytest.fixture(scope="session")
