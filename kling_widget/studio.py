@@ -17,6 +17,7 @@ from .account import Account
 from .arrivals import Arrivals
 from .client import new_client_request_id
 from .credentials import ApiKey, hidden
+from .databases import Database, hidden_database
 from .generation import Generation
 from .leases import Leases
 from .ledger import Row
@@ -47,6 +48,9 @@ class Studio(StudioAccess):
         Where the API is; by default ``KLING_WIDGET_BASE_URL`` or the vendor.
     workspace
         The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``.
+    database
+        Where the ledger is, if not in that folder: ``postgresql+psycopg://user:password@host/database``, so that
+        several machines share the work, or ``sqlite:////absolute/file``. By default ``KLING_WIDGET_DATABASE``.
     simulate
         True uses the built-in simulator. ``KLING_WIDGET_SIMULATE=1`` in the environment does so wherever no key is
         passed as an argument.
@@ -62,11 +66,11 @@ class Studio(StudioAccess):
         api_key: str | ApiKey | None = None,
         base_url: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
+        database: str | Database | None = None,
         simulate: bool = False,
         budget: float | None = None,
-        database: str | None = None,
     ) -> None:
-        api_key = hidden(api_key)
+        api_key, database = hidden(api_key), hidden_database(database)
         self.workspace = workspace_at(workspace, database)
         super().__init__(api_key, base_url, simulate=simulate, simulator_state=self.workspace.simulator_state)
         # Weakly: what is over and nobody holds any more is in the ledger, and its poster need not fill the kernel.
@@ -299,8 +303,8 @@ class Studio(StudioAccess):
 
     @property
     def has_ledger(self) -> bool:
-        """Whether anything was ever submitted here; looking must not make the folder."""
-        return any((self.workspace.path / name).exists() for name in ("ledger.sqlite", "videos", "pending"))
+        """Whether anything was ever submitted here."""
+        return self.workspace.has_ledger
 
     def video_target(self, row: Row) -> Path:
         """Where its video goes."""

@@ -8,25 +8,40 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from kling_widget.databases import Database
 from kling_widget.ledger import Ledger, Row
+from kling_widget.ledger_places import place_of
 from kling_widget.workspace import Workspace
 
 
+@pytest.fixture(params=["file", "postgres"])
+def opened(request, tmp_path):
+    """Opens the test's ledger once more, as another process would; on each kind of database."""
+    database = Database(request.getfixturevalue("postgres_url")) if request.param == "postgres" else None
+    ledgers = []
+
+    def opened():
+        ledgers.append(Ledger(place_of(database, tmp_path)))
+        return ledgers[-1]
+
+    yield opened
+    for each in ledgers:
+        each.close()
+
+
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path / "ledger.sqlite")
-    yield made
-    made.close()
+def ledger(opened):
+    return opened()
 
 
 def row(number=1, **changes):
     return Row(**{"client_request_id": f"kw-{number}", "provider": "simulator", "request_hash": "a" * 64, **changes})
 
 
-def test_a_row_survives_the_process_that_wrote_it(ledger, tmp_path):
+def test_a_row_survives_the_process_that_wrote_it(ledger, opened):
     ledger.admit(row(request={"prompt": "p", "cfg_scale": 0}, pictures={"image_url": {"name": "cat.png"}}))
     ledger.update("kw-1", generation_id="id/1:x", status="queued", accepted=5.0)
-    found = Ledger(tmp_path / "ledger.sqlite").get("kw-1")
+    found = opened().get("kw-1")
     assert found is not None
     assert (found.generation_id, found.status, found.request["cfg_scale"]) == ("id/1:x", "queued", 0)
 
@@ -67,14 +82,14 @@ def at_once(ask):
         return list(pool.map(run, range(8)))
 
 
-def test_many_threads_that_ask_for_the_same_take_make_one_row(tmp_path):
-    results = at_once(lambda number: Ledger(tmp_path / "ledger.sqlite").admit(row(number)))
+def test_many_threads_that_ask_for_the_same_take_make_one_row(opened):
+    results = at_once(lambda number: opened().admit(row(number)))
     assert [ours for _, ours in results].count(True) == 1
     assert len({held.client_request_id for held, _ in results}) == 1
 
 
-def test_many_threads_that_ask_for_a_new_take_get_one_each(tmp_path):
-    results = at_once(lambda number: Ledger(tmp_path / "ledger.sqlite").admit(row(number), new_take=True))
+def test_many_threads_that_ask_for_a_new_take_get_one_each(opened):
+    results = at_once(lambda number: opened().admit(row(number), new_take=True))
     assert sorted(held.take for held, _ in results) == list(range(1, 9))
 
 
@@ -113,7 +128,8 @@ def test_durations_are_in_the_vendors_seconds_and_only_what_was_watched_counts(l
     assert ledger.durations("simulator", 5) == [186.0]
 
 
-def test_the_file_is_in_wal_mode_and_names_its_schema_version(ledger, tmp_path):
+def test_the_file_is_in_wal_mode_and_names_its_schema_version(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
     ledger.admit(row())
     with sqlite3.connect(tmp_path / "ledger.sqlite") as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
