@@ -35,6 +35,7 @@ _ROOMS = {
         "RateLimitError",
         "ServerError",
         "StoppedWatchingError",
+        "StoreError",
         "SubmissionUnknownError",
     ),
     "export": ("export_html",),

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .errors import KlingError
+from .errors import KlingError, StoreError
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//|:)")  # two letters at least: C:\clips is a folder
+_CLOUDS = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "sftp", "memory"}  # what people most probably mean
 _EXTRAS = {"s3": "s3", "s3a": "s3"}  # protocol → our extra that brings its file system
 # The names of what the clouds' own libraries raise (botocore, azure-core, google-auth), none of which is imported here.
 _NO_CREDENTIALS = {
@@ -21,18 +22,6 @@ _NO_CREDENTIALS = {
     *("ClientAuthenticationError", "DefaultCredentialsError", "RefreshError"),
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-class StoreError(KlingError):
-    """A workspace's store (``s3://…``) cannot be read or written.
-
-    Attributes
-    ----------
-    passing
-        Whether it may work a little later: the network, a busy server. Not where access is denied.
-    """
-
-    passing = False
 
 
 def is_address(text: object) -> bool:
@@ -65,6 +54,48 @@ def checked_address(address: str) -> str:
     if "\\" in rest or not rest.isprintable() or {".", ".."} & set(rest.split("/")):
         raise KlingError("The address has . or .. or odd signs in it.", hint="It looks like s3://bucket/clips.")
     return f"{scheme}://{rest.rstrip('/')}"
+
+
+def is_served(scheme: str) -> bool:
+    """Whether fsspec serves such addresses, with the package for it; without fsspec, whether it would."""
+    try:
+        from fsspec import available_protocols
+    except ImportError:
+        return scheme in _CLOUDS
+    return scheme in available_protocols()
+
+
+def read_bytes(address: str, most: int, check: Callable[[int], object]) -> bytes:
+    """The bytes of one file at an address.
+
+    Parameters
+    ----------
+    address
+        Which.
+    most
+        Bytes; of a larger file no more than one more is read.
+    check
+        Called with its size in bytes, where that is known before it is read; what it raises is raised.
+
+    Raises
+    ------
+    KlingError
+        It cannot be read, or the address is none.
+    """
+    address = checked_address(address)
+    file_system_class(scheme_of(address))
+    from fsspec.core import url_to_fs
+
+    with explained(address, "read"):
+        file_system, path = url_to_fs(address)
+        found = file_system.info(path)
+        if found.get("type") == "directory":
+            raise KlingError(f"{address} is a folder, not a file.", hint="Give one file in it.")
+        size = found.get("size")
+        if size is not None:
+            check(int(size))
+        end = most + 1 if size is None else min(int(size), most + 1)
+        return bytes(file_system.cat_file(path, start=0, end=end)) if end else b""  # S3 has no range in nothing
 
 
 def file_system_class(scheme: str) -> Any:
@@ -114,13 +145,13 @@ def explained(address: str, done: str) -> Iterator[None]:
     except (KlingError, TypeError, NameError):
         raise
     except Exception as error:  # fsspec has no errors of its own: each file system raises its library's
-        what, hint, passing = _sentence(error)
+        what, hint, passing = _sentence(error, done)
         told = StoreError(f"{address} cannot be {done}: {what}.", hint=hint)
         told.passing = passing
         raise told from error
 
 
-def _sentence(error: Exception) -> tuple[str, str, bool]:
+def _sentence(error: Exception, done: str) -> tuple[str, str, bool]:
     """What happened, what to do, and whether it may pass. No library's own words: they may hold a signed address."""
     chain = {type(each).__name__ for each in _causes(error)}
     if chain & _NO_CREDENTIALS:
@@ -128,6 +159,8 @@ def _sentence(error: Exception) -> tuple[str, str, bool]:
         return "no credentials for it were found", f"{where}, see docs/scale.md.", False
     if isinstance(error, PermissionError):
         return "access is denied", "Check the credentials, and what they may do there.", False
+    if isinstance(error, FileNotFoundError) and done == "read":
+        return "it is not there", "Check the address.", False
     if isinstance(error, FileNotFoundError):
         return "there is no such bucket or folder", "Make it, or check the address.", False
     if isinstance(error, OSError) and error.errno in _FULL:

@@ -167,7 +167,7 @@ class BatchCourse:
             self.closed_by = self.closed_by or error
         left = entry.generation is None and error is self.closed_by
         result = result_of(entry.number, entry.row, entry.generation, error, self._studio, left=left)
-        self.made += result.path is not None
+        self.made += result.place is not None
         self.failed += result.failed
         self.simulated = self.simulated or (entry.generation is not None and entry.generation.simulated)
         self._left += left

@@ -103,7 +103,7 @@ class Course(Bookkeeping):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
         if self.row.status != "completed":
             await self._poll()
-        video = await save(self._studio, self.row, self._update)
+        video = await save(self._studio, self.row, self._update, self._say)
         if self.row.usd is None:
             background.go(self._studio.account.settle_later(self.row))
         return video
@@ -154,8 +154,12 @@ class Course(Bookkeeping):
         await self._update(lease_until=self._studio.leases.until())
 
     def _waits(self, _seconds: float) -> None:
-        self.note = "The server cannot be reached or is busy; trying again."
-        self._on_change()
+        self._say("The server cannot be reached or is busy; trying again.")
+
+    def _say(self, note: str) -> None:
+        if note != self.note:
+            self.note = note
+            self._on_change()
 
     async def _accepted(self, generation_id: str | None, at: float, task: Task | None) -> None:
         with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough

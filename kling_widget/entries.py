@@ -116,11 +116,12 @@ def _video_of(generation: Generation) -> dict[str, Any] | None:
         return None
     from .video import notebook_relative
 
+    info = video.known()
     return {
-        "url": notebook_relative(video.place),
+        "url": notebook_relative(video.place) if info is not None else None,
         "path": video.address,
-        "width": video.width,
-        "height": video.height,
-        "size": video.size,
-        "duration": video.duration,
+        "width": info and info.width,
+        "height": info and info.height,
+        "size": video.size if info is not None else None,
+        "duration": info and info.duration,
     }

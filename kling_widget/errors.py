@@ -14,6 +14,7 @@ KlingError
 ├── StoppedWatchingError        we stopped asking; the vendor goes on (also a TimeoutError)
 ├── GenerationFailedError       the vendor reports status ``error``
 ├── DownloadError               the video is made but could not be saved
+├── StoreError                  a workspace at an address (``s3://…``) cannot be read or written
 └── ExportError                 a notebook could not be made into a page
 """
 
@@ -166,6 +167,18 @@ class GenerationFailedError(KlingError):
 
 class DownloadError(KlingError):
     """The video exists at the vendor but could not be saved. Nothing is lost: ``resume(id)`` fetches it."""
+
+
+class StoreError(KlingError):
+    """A workspace or picture at an address (``s3://…``) cannot be read or written.
+
+    Attributes
+    ----------
+    passing
+        Whether it may work a little later: the network, a busy server. Not where access is denied.
+    """
+
+    passing = False
 
 
 class ExportError(KlingError):

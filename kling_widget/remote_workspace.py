@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from . import media, scratch
-from .addresses import StoreError, is_address, scheme_of
+from .addresses import is_address, scheme_of
 from .databases import Database, database_of
 from .download import LARGEST_VIDEO
-from .errors import DownloadError, KlingError
+from .errors import DownloadError, KlingError, StoreError
 from .picture_codec import MAX_BYTES as LARGEST_PICTURE
 from .stored_video import StoredVideo
 from .stores import Store

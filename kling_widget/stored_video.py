@@ -8,8 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from .addresses import StoreError
-from .errors import DownloadError
+from .errors import DownloadError, StoreError
 from .media import MediaInfo
 from .stores import Store
 
@@ -32,6 +31,7 @@ class StoredVideo:
 
     def __init__(self, store: Store, place: Path, bring: Callable[[Path], bool]) -> None:
         self._store, self._place, self._bring = store, place, bring
+        self._size: int | None = None
 
     @property
     def address(self) -> str:
@@ -57,12 +57,12 @@ class StoredVideo:
     def size(self) -> int:
         """Bytes. Raises `DownloadError` if it is not there or cannot be looked at."""
         try:
-            found = self._store.size(self._name(".mp4"))
+            self._size = self._size or self._store.size(self._name(".mp4"))
         except StoreError as error:
             raise DownloadError(error.message, hint=error.hint) from error
-        if found is None:
+        if self._size is None:
             raise self._gone()
-        return found
+        return self._size
 
     def info(self) -> MediaInfo | None:
         """What the record beside it says of its header; None where that says nothing."""

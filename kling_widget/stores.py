@@ -14,7 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from .addresses import StoreError, checked_address, explained, file_system_class, scheme_of
+from .addresses import checked_address, explained, file_system_class, scheme_of
+from .errors import StoreError
 
 
 class Store:

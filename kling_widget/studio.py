@@ -145,6 +145,8 @@ class Studio(StudioAccess):
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
+        else:
+            self._forget_if_gone(row)
         return self.go_on(row)
 
     def again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
@@ -274,7 +276,14 @@ class Studio(StudioAccess):
                 generation_id=generation_id,
             )
             row, _ = self.workspace.ledger.admit(stranger)
+        self._forget_if_gone(row)
         return self.go_on(row)
+
+    def _forget_if_gone(self, row: Row) -> None:
+        """A video that somebody took away is fetched anew; a store is asked here, and not for each of a long list."""
+        generation = self._generation(row)
+        if generation.video is not None and not self.workspace.has_video(generation.row, look=True):
+            generation.video = None
 
     def _generation(self, row: Row) -> Generation:
         with self._lock:

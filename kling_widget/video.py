@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import media, notebook_files, video_page
-from .errors import DownloadError
+from .errors import DownloadError, ImageError
 from .notebook_files import notebook_relative as notebook_relative
 from .notebook_files import running_cell
 
@@ -129,6 +130,13 @@ class Video:
         elsewhere = self._elsewhere
         return (elsewhere.info() if elsewhere is not None else None) or media.probe(self.path)
 
+    def known(self) -> media.MediaInfo | None:
+        """The same as `info` if that is to be had without asking a store, else None."""
+        if self._elsewhere is None:
+            with contextlib.suppress(DownloadError):
+                return self.info
+        return None
+
     @property
     def width(self) -> int:
         """Pixels."""
@@ -154,6 +162,17 @@ class Video:
     def small_pictures(self) -> tuple[str, str] | None:
         """Poster and fallback picture as data URIs for a page; None if there is no frame to be had."""
         return video_page.data_uris(self)
+
+    @property
+    def small_frame(self) -> Image.Image:
+        """The first frame, or where only a store has the file its poster. Raises as `first_frame` does."""
+        from .images import SourceImage
+
+        elsewhere = self._elsewhere
+        if elsewhere is not None and (poster := elsewhere.poster()) is not None:
+            with contextlib.suppress(ImageError):  # anybody may have put it there
+                return SourceImage.load(poster).pil()
+        return self.first_frame
 
     @property
     def first_frame(self) -> Image.Image:

@@ -88,7 +88,7 @@ def shown_path(path: Path) -> str:
 def data_uris(video: Video) -> tuple[str, str] | None:
     """Poster (WebP: sharper in as few bytes) and what readers see that know no video tag (JPEG)."""
     try:
-        frame = video.first_frame
+        frame = video.small_frame
     except DownloadError:
         if video.first_frame_source is None or video.first_frame_source.data is None:
             return None
