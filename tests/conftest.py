@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import shutil
@@ -15,6 +16,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from kling_widget import background
 from tests import postgres
 from tests import s3 as s3_server
 
@@ -63,6 +65,23 @@ def is_local(host: object) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on() -> Iterator[None]:
+    """What a test leaves under way ends with it: it would ask for its clips for good, and the port of the test's server
+    is soon another's, who would be asked."""
+    yield
+    if background._loop is not None:
+        background.run(_end_all())
+
+
+async def _end_all() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left)
 
 
 @pytest.fixture(scope="session")
