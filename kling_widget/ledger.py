@@ -194,11 +194,15 @@ class Ledger:
             raise LookupError(f"no row {client_request_id}")
         return row
 
-    def _change(self, which: sa.ColumnElement[bool], changes: dict[str, Any]) -> bool:
+    def _change(self, which: sa.ColumnElement[bool], changes: dict[str, Any], *, once: bool = False) -> bool:
         values = {**changes, "held_take": None} if changes.get("status") in FREE_TAKE else changes
         change = _table.update().where(which).values(**values)
+
+        def write() -> bool:
+            return self._write(lambda connection: connection.execute(change).rowcount > 0)
+
         # Twice does no harm: what it changes and what it asks for is the same after the first time.
-        return _patiently(lambda: self._write(lambda connection: connection.execute(change).rowcount > 0))
+        return write() if once else _patiently(write)
 
     # Leases: who goes on with a generation. Each is one statement, so that of two processes one wins.
 
@@ -213,7 +217,7 @@ class Ledger:
     def renew(self, owner: str, until: float) -> set[str]:
         """Renew all leases of a process; the client request ids it still holds."""
         mine = _table.c.lease_owner == owner
-        self._change(mine, {"lease_until": until})
+        self._change(mine, {"lease_until": until}, once=True)  # there is a next beat
         held = sa.select(_table.c.client_request_id).where(mine)
         return self._read(lambda connection: set(connection.execute(held).scalars()))
 
@@ -222,7 +226,7 @@ class Ledger:
         mine = _table.c.lease_owner == owner
         if client_request_id is not None:
             mine &= _table.c.client_request_id == client_request_id
-        self._change(mine, {"lease_owner": None, "lease_until": None})
+        self._change(mine, {"lease_owner": None, "lease_until": None}, once=True)  # it runs out by itself
 
     # Looking
 

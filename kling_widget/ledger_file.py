@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from .errors import KlingError
 from .file_systems import is_shared
-from .ledger_schema import MIGRATIONS, SCHEMA_VERSION, metadata, newer, table
+from .ledger_schema import MIGRATIONS, SCHEMA_VERSION, create_tables, newer, table
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
 
@@ -50,7 +50,7 @@ def _make(path: Path, journal: str) -> sa.Engine:
         with engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
             connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            metadata.create_all(connection)
+            create_tables(connection)
             connection.commit()
     except sa.exc.OperationalError:
         engine.dispose()  # or the file stays open

@@ -10,6 +10,11 @@ import sqlalchemy as sa
 from .errors import KlingError
 from .ledger_row import FREE_TAKE, ROW_FIELDS, Row
 
+LEARNED = "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL"
+
+# SQLAlchemy would load PostgreSQL's dialect for a partial index. These are in words that both databases know.
+_PARTIAL_INDEXES = (LEARNED,)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (  # 0 → 1: leases, and which notebook asked
         "ALTER TABLE generations ADD COLUMN lease_owner VARCHAR(200)",
@@ -18,7 +23,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (  # 1 → 2: how long it took, where that is known well; and the latest of these without reading all rows
         "ALTER TABLE generations ADD COLUMN took FLOAT",
-        "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL",
+        LEARNED,
     ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
@@ -79,18 +84,18 @@ table = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.UniqueConstraint("provider", "request_hash", "held_take"),
 )
-sa.Index(
-    "ix_generations_learned",
-    table.c.provider,
-    table.c.completed,
-    sqlite_where=table.c.took.is_not(None),  # only these: a submission has no more to write than before
-    postgresql_where=table.c.took.is_not(None),
-)
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 
 
 class LostConnectionError(KlingError):
     """The database server cannot be reached, or no longer: whether the last change was made is not known."""
+
+
+def create_tables(connection: sa.Connection) -> None:
+    """Make an empty ledger of this version."""
+    metadata.create_all(connection)
+    for statement in _PARTIAL_INDEXES:
+        connection.exec_driver_sql(statement)
 
 
 def values_of(row: Row) -> dict[str, Any]:

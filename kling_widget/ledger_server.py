@@ -18,14 +18,15 @@ from .ledger_schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
     LostConnectionError,
+    create_tables,
     insert_found,
-    metadata,
     newer,
     table,
 )
 
 CONNECT_TIMEOUT = 10  # seconds for one try; a host that is off answers nothing
 LOCK = 5_420_116_160  # any number: pg_advisory_xact_lock's, the same for all of us in this database
+ASKS = "Is the server running on that host and accepting TCP/IP connections?"  # libpq, below its sentence
 POOL = 8  # connections at most: the background loop's threads, and the cell's
 
 version_table = sa.Table("kling_widget_schema", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
@@ -101,7 +102,7 @@ class LedgerServer:
                 f"The database {self._database} has a table {table.name!r} that is no ledger's.",
                 hint="Nothing was submitted, and it is untouched. Make a database for the ledger alone.",
             )
-        metadata.create_all(connection)
+        create_tables(connection)
         version_table.create(connection)
         connection.execute(version_table.insert().values(version=SCHEMA_VERSION))
         insert_found(connection, self._records())
@@ -144,16 +145,17 @@ class LedgerServer:
             raise self._error(complaint, money) from complaint
 
     def _error(self, complaint: Exception, money: str) -> KlingError:
-        said = " ".join(str(getattr(complaint, "orig", complaint)).split())
+        said = str(getattr(complaint, "orig", complaint))
+        said = " ".join(said.replace(ASKS, "").split()).rstrip(".")
         lost = isinstance(complaint, _UnreachableError)
         if lost or (isinstance(complaint, sa.exc.DBAPIError) and complaint.connection_invalidated):
             problem = "cannot be reached" if lost else "broke the connection"
             goes_on = "What was submitted goes on at the vendor, and is taken up again from here."
             return LostConnectionError(
-                f"The ledger's database {self._database} {problem}: {said}.".replace("..", "."),
+                f"The ledger's database {self._database} {problem}: {said}.",
                 hint=f"{money or goes_on} Run it again when the database answers.",
             )
-        return KlingError(f"The ledger {self._database} cannot be used: {said}.".replace("..", "."), hint=money)
+        return KlingError(f"The ledger {self._database} cannot be used: {said}.", hint=money)
 
 
 class _Connector:

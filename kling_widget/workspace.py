@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .databases import Database, database_of
+from .databases import Database, database_of, hidden_database
 from .errors import KlingError
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ class Workspace:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, database: str | Database | None = None) -> None:
-        self.database = database = database_of(database)
+        database = hidden_database(database)
         chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE") or DEFAULT
         self.path = Path(chosen).expanduser().resolve()
+        self.database = database_of(database)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.address!r})"

@@ -20,7 +20,7 @@ from scripts.postgres import MISSING, find_programs
 
 USER = "kling"
 # No write waits for the disk: what is lost in a power cut here is a test.
-SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "listen_addresses": "127.0.0.1"}
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "listen_addresses": "127.0.0.1"}
 STARTS_WITHIN = 60  # seconds
 
 
