@@ -77,7 +77,7 @@ class LedgerFile:
         return explained(self.path, money)
 
 
-def place_of(database: Database | None, folder: Path) -> Place:
+def place_of(database: Database | None, folder: Path, records: Records | None = None) -> Place:
     """Where the ledger of a workspace lives.
 
     Parameters
@@ -86,8 +86,10 @@ def place_of(database: Database | None, folder: Path) -> Place:
         As chosen; None is a file in the workspace.
     folder
         The workspace.
+    records
+        Gives what the workspace itself tells of its generations; by default that of the folder.
     """
-    records = partial(found_rows, folder)
+    records = records or partial(found_rows, folder)
     if database is None:
         return LedgerFile(folder / FILE, records)
     if database.file is not None:

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ from .addresses import is_address, scheme_of
 from .databases import Database, database_of
 from .download import LARGEST_VIDEO
 from .errors import DownloadError, KlingError, StoreError
+from .ledger_row import row_of
 from .picture_codec import MAX_BYTES as LARGEST_PICTURE
-from .stored_video import StoredVideo
+from .stored_video import LARGEST_RECORD, StoredVideo
 from .stores import Store
 from .workspace import SUFFIXES, Workspace, is_sha256
 
@@ -90,6 +92,26 @@ class RemoteWorkspace(Workspace):
     def address(self) -> str:
         """Where videos and pictures lie."""
         return self.store.address
+
+    def found_rows(self) -> Iterator[Row]:
+        """What the store tells of its videos, what waits here to be put there, and what is under way; each once."""
+        names, seen = self.store.names("videos"), set()
+        records = [f"videos/{name}" for name in sorted(names) if name.endswith(".json")]
+        for name, content in self.store.small_files(records, LARGEST_RECORD):
+            row, video = row_of(content), f"{Path(name).stem}.mp4"
+            if row is not None and row.client_request_id not in seen:
+                seen.add(row.client_request_id)
+                done = row.saved or row.completed or row.created
+                yield row.with_(
+                    video_file=video,
+                    status="completed",
+                    saved=done if video in names else None,  # the record is put there first
+                    error_name=None,
+                    error_message=None,
+                )
+        for row in super().found_rows():
+            if row.client_request_id not in seen:
+                yield row.with_(saved=None)
 
     # Pictures
 

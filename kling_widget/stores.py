@@ -11,11 +11,15 @@ import errno
 import os
 import tempfile
 import uuid
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .addresses import checked_address, explained, file_system_class, scheme_of
 from .errors import StoreError
+
+AT_ONCE = 500  # small files read together
 
 
 class Store:
@@ -143,6 +147,44 @@ class Store:
             except FileNotFoundError:
                 return None
 
+    def names(self, folder: str) -> set[str]:
+        """The names of all files in one of its folders.
+
+        Raises
+        ------
+        StoreError
+            They cannot be listed.
+        """
+        _check_name(folder)
+        with explained(self.address, "read"):
+            file_system, path = self._place(folder)
+            file_system.invalidate_cache(path)
+            try:
+                found = {entry.rpartition("/")[2] for entry in file_system.ls(path, detail=False)}
+            except FileNotFoundError:
+                return set()
+        return {name for name in found if _is_plain(name)}
+
+    def small_files(self, names: Iterable[str], limit: int) -> Iterator[tuple[str, bytes]]:
+        """Names and bytes of files, many at a time where the file system can; of each at most `limit` bytes.
+
+        Raises
+        ------
+        StoreError
+            They cannot be read.
+        """
+        remaining = iter(names)
+        while batch := list(islice(remaining, AT_ONCE)):
+            with explained(self.address, "read"):
+                places = {self._place(name)[1]: name for name in batch}
+                file_system, _ = self._place(batch[0])
+                contents = file_system.cat_ranges(list(places), 0, limit, on_error="return")
+                for content in contents:
+                    if isinstance(content, Exception) and not isinstance(content, FileNotFoundError):
+                        raise content
+            found = zip(places.values(), contents, strict=True)
+            yield from ((name, bytes(content)) for name, content in found if not isinstance(content, Exception))
+
     def size(self, name: str) -> int | None:
         """Bytes of a file as it is now; None where it is not there, or may not be looked at.
 
@@ -173,8 +215,12 @@ class Store:
 
 def _check_name(name: str) -> None:
     """Raise `ValueError` where the name of a file leads out of its folder."""
-    if {"", ".", ".."} & set(name.split("/")) or "\\" in name or not name.isprintable():
+    if not all(_is_plain(part) for part in name.split("/")):
         raise ValueError(f"not a file of a workspace: {name!r}")
+
+
+def _is_plain(part: str) -> bool:
+    return part not in {"", ".", ".."} and "\\" not in part and part.isprintable()
 
 
 def _renames(file_system: Any) -> bool:

@@ -78,6 +78,7 @@ class Video:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.first_frame_source = first_frame_source
         self.shown_in_cell: int | None = None
+        self._small_pictures: tuple[str, str] | None = None
         self.embedded = False
 
     @property
@@ -158,10 +159,12 @@ class Video:
         elsewhere = self._elsewhere
         return (elsewhere.poster() if elsewhere is not None else None) or media.poster(self.path)
 
-    @cached_property
+    @property
     def small_pictures(self) -> tuple[str, str] | None:
-        """Poster and fallback picture as data URIs for a page; None if there is no frame to be had."""
-        return video_page.data_uris(self)
+        """Poster and fallback picture as data URIs for a page; None if there is no frame to be had now."""
+        if self._small_pictures is None:
+            self._small_pictures = video_page.data_uris(self)
+        return self._small_pictures
 
     @property
     def small_frame(self) -> Image.Image:

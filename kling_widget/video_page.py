@@ -45,7 +45,9 @@ def figure(video: Video, host: str) -> str:
             f' style="max-width:100%;height:auto" aria-label="{alt}" src="{source}">{shown}</video>'
         )
     facts = escape(settings(video))
-    lines = [escape(prompt(video)), f"<small>{facts}</small>" if facts else "", note]
+    address = escape(video.address) if is_stored(video) else ""  # a folder's video is where the notebook is
+    kept = f"<small><code>{address}</code></small>" if address and address not in note else ""
+    lines = [escape(prompt(video)), f"<small>{facts}</small>" if facts else "", note, kept]
     caption = "<br>".join(line for line in lines if line)
     return f'<figure style="margin:8px 0 0">{shown}<figcaption style="{_CAPTION}">{caption}</figcaption></figure>'
 
@@ -76,7 +78,12 @@ def settings(video: Video) -> str:
 
 def shown_address(video: Video) -> str:
     """Where it is kept, for people: a path relative to the working folder where it lies below it."""
-    return shown_path(video.place) if video.address == str(video.place) else video.address
+    return video.address if is_stored(video) else shown_path(video.place)
+
+
+def is_stored(video: Video) -> bool:
+    """Whether it is kept in a store, and its file is a copy."""
+    return video.address != str(video.place)
 
 
 def shown_path(path: Path) -> str:
@@ -117,8 +124,8 @@ def _source(video: Video, host: str) -> tuple[str, str]:
             )
         data = _base64(video.bytes())
         return f"data:video/mp4;base64,{data}", f"<small>{_weight(len(data))}</small>" if video.embedded else ""
-    except DownloadError:
-        return "", f"The file {where} is not there any more."
+    except DownloadError as error:
+        return "", escape(error.message) if is_stored(video) else f"The file {where} is not there any more."
 
 
 def _weight(size: int) -> str:

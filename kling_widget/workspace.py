@@ -8,6 +8,7 @@ import os
 import re
 import unicodedata
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -68,7 +69,13 @@ class Workspace:
         from .ledger import Ledger
         from .ledger_places import place_of
 
-        return Ledger(place_of(self.database, self.path))
+        return Ledger(place_of(self.database, self.path, self.found_rows))
+
+    def found_rows(self) -> Iterator[Row]:
+        """What the workspace itself tells of its generations, for a ledger that has none."""
+        from .ledger_repair import found_rows
+
+        return found_rows(self.path)
 
     @property
     def has_ledger(self) -> bool:
