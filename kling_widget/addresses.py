@@ -148,6 +148,8 @@ def explained(address: str, done: str) -> Iterator[None]:
         what, hint, passing = _sentence(error, done)
         told = StoreError(f"{address} cannot be {done}: {what}.", hint=hint)
         told.passing = passing
+        if not passing:  # fsspec keeps file systems, with the credentials they found or did not find
+            file_system_class(scheme_of(address)).clear_instance_cache()
         raise told from error
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from . import media, scratch
+from . import media, mp4_metadata, scratch
 from .addresses import is_address, scheme_of
 from .databases import Database, database_of
 from .download import LARGEST_VIDEO
@@ -174,7 +174,8 @@ class RemoteWorkspace(Workspace):
         StoreError
             Nobody can tell now whether it is there.
         """
-        if not video.exists() and self.store.get(f"videos/{video.name}", video, LARGEST_VIDEO):
+        name = f"videos/{video.name}"
+        if not video.exists() and self.store.get(name, video, LARGEST_VIDEO, mp4_metadata.is_whole):
             self._trim()
         scratch.use(video)
         return video.exists()

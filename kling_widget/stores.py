@@ -11,7 +11,8 @@ import errno
 import os
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class Store:
             It is not there.
         """
         _check_name(name)
-        with explained(self.address, "written"):
+        with self._explained("written"):
             file_system, target = self._place(name)
             size = local.stat().st_size
             if _renames(file_system):
@@ -88,7 +89,7 @@ class Store:
                 file_system.rm_file(partial)
             raise
 
-    def get(self, name: str, local: Path, limit: int) -> bool:
+    def get(self, name: str, local: Path, limit: int, is_whole: Callable[[Path], bool] = lambda path: True) -> bool:
         """Copy a file from there, under another name first.
 
         Parameters
@@ -99,10 +100,12 @@ class Store:
             Where to.
         limit
             Bytes; a larger one is left alone.
+        is_whole
+            Asked of what came: other programs write there, too, and may have died half-way.
 
         Returns
         -------
-        Whether it is there.
+        Whether it is there, and whole.
 
         Raises
         ------
@@ -115,13 +118,15 @@ class Store:
         if size > limit:
             raise StoreError(f"{self.address_of(name)} is too large: {size:,} bytes.", hint="It is left alone.")
         partial = local.with_name(f"{local.name}.{uuid.uuid4().hex}.fetched")
-        with explained(self.address, "read"):
+        with self._explained("read"):
             file_system, source = self._place(name)
             local.parent.mkdir(parents=True, exist_ok=True)
             try:
                 file_system.get_file(source, str(partial))
                 if partial.stat().st_size != size:
                     raise OSError(errno.EIO, "the connection broke")
+                if not is_whole(partial):
+                    return False
                 os.replace(partial, local)
             except FileNotFoundError:
                 return False
@@ -140,7 +145,7 @@ class Store:
         size = self.size(name)
         if size is None or size > limit:
             return None
-        with explained(self.address, "read"):
+        with self._explained("read"):
             file_system, source = self._place(name)
             try:
                 return bytes(file_system.cat_file(source)[:limit])
@@ -156,7 +161,7 @@ class Store:
             They cannot be listed.
         """
         _check_name(folder)
-        with explained(self.address, "read"):
+        with self._explained("read"):
             file_system, path = self._place(folder)
             file_system.invalidate_cache(path)
             try:
@@ -175,7 +180,7 @@ class Store:
         """
         remaining = iter(names)
         while batch := list(islice(remaining, AT_ONCE)):
-            with explained(self.address, "read"):
+            with self._explained("read"):
                 places = {self._place(name)[1]: name for name in batch}
                 file_system, _ = self._place(batch[0])
                 contents = file_system.cat_ranges(list(places), 0, limit, on_error="return")
@@ -194,7 +199,7 @@ class Store:
             Nobody can tell.
         """
         _check_name(name)
-        with explained(self.address, "read"):
+        with self._explained("read"):
             file_system, path = self._place(name)
             file_system.invalidate_cache(path)  # another machine may have put it there a moment ago
             try:
@@ -211,6 +216,16 @@ class Store:
             self._opened = (os.getpid(), *url_to_fs(self.address))
         _, file_system, root = self._opened
         return file_system, f"{root.rstrip('/')}/{name}"
+
+    @contextmanager
+    def _explained(self, done: str) -> Iterator[None]:
+        try:
+            with explained(self.address, done):
+                yield
+        except StoreError as error:
+            if not error.passing:
+                self._opened = None  # whoever mends it need not restart the kernel
+            raise
 
 
 def _check_name(name: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +20,7 @@ from .arrivals import Arrivals
 from .client import new_client_request_id
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
+from .errors import StoreError
 from .generation import Generation
 from .leases import Leases
 from .ledger import Row
@@ -146,7 +149,7 @@ class Studio(StudioAccess):
         if ours:
             self.account.balance = None  # no longer what it was
         else:
-            self._forget_if_gone(row)
+            self._forget_if_gone(row, lambda row: self.workspace.has_video(row, look=True))
         return self.go_on(row)
 
     def again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
@@ -276,14 +279,15 @@ class Studio(StudioAccess):
                 generation_id=generation_id,
             )
             row, _ = self.workspace.ledger.admit(stranger)
-        self._forget_if_gone(row)
+        self._forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
         return self.go_on(row)
 
-    def _forget_if_gone(self, row: Row) -> None:
-        """A video that somebody took away is fetched anew; a store is asked here, and not for each of a long list."""
+    def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
+        """A video that somebody took away is fetched anew. A store is asked for one, never for each of a long list."""
         generation = self._generation(row)
-        if generation.video is not None and not self.workspace.has_video(generation.row, look=True):
-            generation.video = None
+        with contextlib.suppress(StoreError):  # nobody can tell now
+            if generation.video is not None and not is_there(generation.row):
+                generation.video = None
 
     def _generation(self, row: Row) -> Generation:
         with self._lock:
