@@ -20,7 +20,8 @@ from .ledger_places import LedgerFile, Place
 from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
 from .ledger_schema import COLUMNS, LostConnectionError, values_of
 from .ledger_schema import table as _table
-from .money import DEFAULT_DURATION, Expense
+from .ledger_sums import expenses_of, sums_of
+from .money import DEFAULT_DURATION, Expense, Sums
 
 __all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
 
@@ -30,7 +31,7 @@ PATIENCE = 20.0  # seconds; ours: a database server starts again in less
 PAUSE = 0.5  # seconds between two tries
 NOTHING_SENT = "Nothing was submitted."
 
-Check = Callable[[list[Expense]], object]  # raises where a new row is not to be written
+Check = Callable[[Sums], object]  # raises where a new row is not to be written
 
 
 class LeaseLostError(Exception):
@@ -102,7 +103,7 @@ class Ledger:
         new_take
             Take the next free number instead.
         check
-            Called with the provider's expenses while nobody else, in no process, can write a row; what it raises
+            Called with the provider's sums while nobody else, in no process, can write a row; what it raises
             refuses the new one. Not called where the take is there already.
 
         Returns
@@ -270,7 +271,11 @@ class Ledger:
 
     def expenses(self, provider: str) -> list[Expense]:
         """Everything of a provider that cost or may cost something, newest first."""
-        return self._read(lambda connection: _expenses(connection, provider))
+        return self._read(lambda connection: expenses_of(connection, provider))
+
+    def sums(self, provider: str) -> Sums:
+        """What a provider's clips cost together."""
+        return self._read(lambda connection: sums_of(connection, provider))
 
     def durations(self, provider: str, duration: int | None, limit: int = 200) -> list[float]:
         """Vendor's seconds that the latest generations of this length took, the latest last.
@@ -285,10 +290,9 @@ class Ledger:
             How many at most.
         """
         c = _table.c
-        length = sa.func.coalesce(c.request["duration"].as_integer(), DEFAULT_DURATION)
         query = (
             sa.select(c.took * sa.func.coalesce(c.time_factor, 1.0))
-            .where(c.provider == provider, c.took.is_not(None), length == (duration or DEFAULT_DURATION))
+            .where(c.provider == provider, c.duration == (duration or DEFAULT_DURATION), c.took.is_not(None))
             .order_by(c.completed.desc())
             .limit(limit)
         )
@@ -318,12 +322,5 @@ def _insert(place: Place, row: Row, check: Check | None, connection: sa.Connecti
         place.let_others_in(connection)
     else:
         place.keep_others_out(connection)
-        check(_expenses(connection, row.provider))
+        check(sums_of(connection, row.provider))
     connection.execute(_table.insert().values(**values_of(row), held_take=row.take))
-
-
-def _expenses(connection: sa.Connection, provider: str) -> list[Expense]:
-    c = _table.c  # what was resumed by its id alone was paid for elsewhere
-    ours = (c.provider == provider) & c.request_hash.not_like("resumed:%") & c.status.not_in(FREE_TAKE)
-    query = sa.select(c.created, c.notebook, c.request["duration"].as_integer(), c.usd).where(ours)
-    return [Expense(*row) for row in connection.execute(query.order_by(c.created.desc()))]

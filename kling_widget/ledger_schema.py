@@ -7,13 +7,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from . import ledger_triggers as triggers
 from .errors import KlingError
 from .ledger_row import FREE_TAKE, ROW_FIELDS, Row
-
-LEARNED = "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL"
+from .money import DEFAULT_DURATION
 
 # SQLAlchemy would load PostgreSQL's dialect for a partial index. These are in words that both databases know.
-_PARTIAL_INDEXES = (LEARNED,)
+INDEXES = (
+    # The latest durations, without reading all rows; only of rows that have one: a submission writes nothing here.
+    "CREATE INDEX ix_generations_learned ON generations (provider, duration, completed) WHERE took IS NOT NULL",
+    # What is not on the bill yet, all columns of the question in it; and the latest of what is: see ledger_sums.py.
+    "CREATE INDEX ix_generations_waiting ON generations (provider, status, duration, request_hash, usd) "
+    "WHERE usd IS NULL",
+    "CREATE INDEX ix_generations_charged ON generations (provider, duration, created) WHERE usd IS NOT NULL",
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (  # 0 → 1: leases, and which notebook asked
@@ -23,7 +30,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     (  # 1 → 2: how long it took, where that is known well; and the latest of these without reading all rows
         "ALTER TABLE generations ADD COLUMN took FLOAT",
-        LEARNED,
+        "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL",
+    ),
+    (  # 2 → 3: what a budget asks without reading all rows. On a server no ledger was ever older than this
+        "ALTER TABLE generations ADD COLUMN duration INTEGER",
+        "UPDATE generations SET duration = coalesce(json_extract(request, '$.duration'), 5)",
+        "DROP INDEX ix_generations_learned",
+        *INDEXES,
+        "CREATE TABLE charges (provider VARCHAR(255) NOT NULL PRIMARY KEY, usd FLOAT NOT NULL)",
+        *triggers.SQLITE,
+        "INSERT INTO charges (provider, usd) SELECT provider, sum(usd) FROM generations WHERE usd IS NOT NULL "
+        "AND status NOT IN ('rejected', 'error') AND substr(request_hash, 1, 8) <> 'resumed:' "
+        "GROUP BY provider",
     ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
@@ -62,6 +80,7 @@ table = sa.Table(
     sa.Column("take", sa.Integer, nullable=False),
     # Equal to `take` while this row holds it; null once the vendor refused, so that the take can be tried again.
     sa.Column("held_take", sa.Integer),
+    sa.Column("duration", sa.Integer),  # seconds; as the vendor makes it where the request doesn't say
     sa.Column("status", Words(16), nullable=False, index=True),
     sa.Column("generation_id", Words(256), index=True),
     sa.Column("request", sa.JSON, nullable=False),
@@ -84,6 +103,12 @@ table = sa.Table(
     sa.Column("lease_until", sa.Float),
     sa.UniqueConstraint("provider", "request_hash", "held_take"),
 )
+charges = sa.Table(
+    "charges",
+    metadata,
+    sa.Column("provider", Words(255), primary_key=True),
+    sa.Column("usd", sa.Float, nullable=False),
+)
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 
 
@@ -94,13 +119,15 @@ class LostConnectionError(KlingError):
 def create_tables(connection: sa.Connection) -> None:
     """Make an empty ledger of this version."""
     metadata.create_all(connection)
-    for statement in _PARTIAL_INDEXES:
+    kept = triggers.POSTGRESQL if connection.dialect.name == "postgresql" else triggers.SQLITE
+    for statement in (*INDEXES, *kept):
         connection.exec_driver_sql(statement)
 
 
 def values_of(row: Row) -> dict[str, Any]:
-    """A row's columns."""
-    return {name: getattr(row, name) for name in ROW_FIELDS}
+    """A row's columns, but for the take it holds."""
+    duration = row.request.get("duration") or DEFAULT_DURATION
+    return {**{name: getattr(row, name) for name in ROW_FIELDS}, "duration": duration}
 
 
 def insert_found(connection: sa.Connection, rows: Iterable[Row]) -> None:

@@ -105,8 +105,8 @@ def test_of_many_threads_with_a_budget_as_many_pass_as_it_allows(open_ledger):
     class FullError(Exception):
         pass
 
-    def check(expenses):
-        if len(expenses) >= 5:
+    def check(sums):
+        if sums.waiting.get(5, 0) >= 5:
             raise FullError
 
     def admit(number):
