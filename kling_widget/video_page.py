@@ -29,7 +29,9 @@ _POSTER_BYTES = 13_000  # ours: with `_FALLBACK_BYTES`, as Base64, some 25 KB in
 _FALLBACK_BYTES = 6_000
 _FALLBACK_EDGE = 320  # pixels
 _PROMPT_SHOWN = 400  # characters of a prompt in a caption; the whole of it is in `metadata`
-_CAPTION = "margin-top:4px;font-size:90%;color:var(--jp-ui-font-color2, #757575)"
+_CAPTION = "margin-top:4px;font-size:90%;overflow-wrap:anywhere;color:var(--jp-ui-font-color2, #757575)"
+
+_CACHE_HERE = " With <code>KLING_WIDGET_CACHE</code> set to a folder below the notebook's it plays here."
 
 
 def figure(video: Video, host: str) -> str:
@@ -121,6 +123,7 @@ def _source(video: Video, host: str) -> tuple[str, str]:
                 f"Too large to be embedded in this page: {human_size(size)}, and the limit is "
                 f"{human_size(video.embed_limit)}. It is saved as {where}. <code>embed(limit={size})</code> on the "
                 "Video puts it in all the same, <code>save(path)</code> copies the file."
+                + (_CACHE_HERE if host == "jupyter" and is_stored(video) else "")
             )
         data = _base64(video.bytes())
         return f"data:video/mp4;base64,{data}", f"<small>{_weight(len(data))}</small>" if video.embedded else ""

@@ -141,6 +141,7 @@ def test_a_page_embeds_the_clip_or_shows_its_poster_and_says_where_it_lies(
     assert '<img src="data:image/jpeg' in page
     assert "slow dolly in" in page
     assert f"It is saved as <code>{made.address}</code>" in page
+    assert "KLING_WIDGET_CACHE" in page
     assert not video.place.exists(), "a clip that is not shown is not fetched"
 
 
