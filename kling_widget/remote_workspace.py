@@ -86,6 +86,7 @@ class RemoteWorkspace(Workspace):
                 'database="sqlite:////home/me/clips.sqlite".',
             )
         super().__init__(scratch.folder_of(self.store.address), database)
+        self._most = scratch.limit()
         self._stored: set[str] = set()  # pictures known to be there: each is asked for once a process
 
     @property
@@ -128,7 +129,7 @@ class RemoteWorkspace(Workspace):
         if target.name not in self._stored:
             name = f"images/{target.name}"
             try:
-                if self.store.size(name) != target.stat().st_size:
+                if not self._is_stored(target):
                     self.store.put(target, name)
             except StoreError as error:
                 error.hint = f"Nothing was submitted. {error.hint}"
@@ -146,13 +147,20 @@ class RemoteWorkspace(Workspace):
             Nobody can tell now whether it is there.
         """
         found = super().find_image(sha256)
-        if found is None and is_sha256(sha256):
-            for suffix in SUFFIXES:
-                path = self.path / "images" / f"{sha256}{suffix}"
+        if found is not None or not is_sha256(sha256):
+            return found
+        denied: StoreError | None = None
+        for suffix in SUFFIXES:
+            path = self.path / "images" / f"{sha256}{suffix}"
+            try:
                 if self.store.get(f"images/{path.name}", path, LARGEST_PICTURE):
                     self._trim()
                     return super().find_image(sha256)
-        return found
+            except StoreError as error:
+                denied = error
+        if denied is not None:
+            raise denied
+        return None
 
     # Videos
 
@@ -211,11 +219,12 @@ class RemoteWorkspace(Workspace):
         """The same video as the store has it."""
         return StoredVideo(self.store, video, self.bring)
 
-    def _trim(self) -> None:
-        def is_stored(path: Path) -> bool:
-            try:
-                return self.store.size(f"{path.parent.name}/{path.name}") == path.stat().st_size
-            except (StoreError, OSError):
-                return False
+    def _is_stored(self, path: Path) -> bool:
+        """Whether the store has the whole of a file of the scratch folder, as far as it says."""
+        try:
+            return self.store.size(f"{path.parent.name}/{path.name}") == path.stat().st_size
+        except (StoreError, OSError):
+            return False
 
-        scratch.trim(self.path, scratch.limit(), is_stored)
+    def _trim(self) -> None:
+        scratch.trim(self.path, self._most, self._is_stored)

@@ -191,12 +191,13 @@ class Store:
             yield from ((name, bytes(content)) for name, content in found if not isinstance(content, Exception))
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file as it is now; None where it is not there, or may not be looked at.
+        """Bytes of a file as it is now; None where it is not there.
 
         Raises
         ------
         StoreError
-            Nobody can tell.
+            Nobody can tell. Also where it may not be looked at: S3 says so, too, of what is not there, to whoever may
+            not list.
         """
         _check_name(name)
         with self._explained("read"):
@@ -204,7 +205,7 @@ class Store:
             file_system.invalidate_cache(path)  # another machine may have put it there a moment ago
             try:
                 found = file_system.info(path)
-            except (FileNotFoundError, PermissionError):  # S3 denies what is not there to whoever may not list
+            except FileNotFoundError:
                 return None
             return int(found["size"]) if found.get("type") == "file" else None
 

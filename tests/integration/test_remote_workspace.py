@@ -355,7 +355,7 @@ def test_a_full_scratch_folder_loses_what_is_stored_and_never_what_is_not(
     for path in studio.workspace.path.glob("*/*"):
         os.utime(path, (0, 0))
     monkeypatch.setenv("KLING_WIDGET_CACHE_GB", "0")
-    new = studio.submit(picture(colour="navy"), "slow dolly out").wait(DEADLINE)
+    new = machines.restarted().submit(picture(colour="navy"), "slow dolly out").wait(DEADLINE)
     assert {path.name for path in studio.workspace.path.glob("videos/*.mp4")} == {waiting.name, new.place.name}
     assert len(list(studio.workspace.path.glob("images/*"))) == 1, "the picture just sent may be sent again"
     assert old.bytes()
