@@ -32,7 +32,7 @@ url, address, database, picture, act = sys.argv[1:]
 put = Store.put
 
 def watched(store, local, name):
-    if name.endswith(".mp4"):
+    if name.endswith(".json" if act == "before anything" else ".mp4"):
         if act == "after it":
             put(store, local, name)
         print("now", flush=True)
@@ -181,19 +181,21 @@ def dying(machines: Machines) -> Iterator[Any]:
         process.communicate()
 
 
-@pytest.mark.parametrize("machine", ["the same", "another"])
+@pytest.mark.parametrize("machine", ["the same", "another", "the same, which lost the ledger"])
 def test_killed_between_download_and_upload_it_is_taken_up_without_paying(
     machines: Machines, dying: Any, s3: S3, machine: str
 ) -> None:
     machines.scratch()
-    dying("before it")
+    dying("before anything" if "lost" in machine else "before it")
     assert not [name for name in machines.videos(s3) if name.endswith(".mp4")]
-    studio = machines.restarted() if machine == "the same" else machines.another()
+    if "lost" in machine:
+        machines.database = f"sqlite:///{machines.folder / 'new.sqlite'}"
+    studio = machines.another() if machine == "another" else machines.restarted()
     [generation] = studio.take_up()
     video = generation.wait(DEADLINE)
     assert s3.read(video.address) == video.path.read_bytes()
     assert len(submissions(machines.server)) == len(machines.server.simulator.tasks) == 1
-    assert len(downloads(machines.server)) == (1 if machine == "the same" else 2)
+    assert len(downloads(machines.server)) == (2 if machine == "another" else 1)
 
 
 def test_killed_before_the_ledger_knows_that_it_is_saved_it_is_found_in_the_bucket(
