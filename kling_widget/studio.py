@@ -209,6 +209,7 @@ class Studio(StudioAccess):
             await known.learn(**facts)
         else:
             await background.in_thread(self.workspace.ledger.update, row.client_request_id, **facts)
+            self.account.learned()
         row = await background.in_thread(self.reread, row)
         target = self.video_target(row)
         if await background.in_thread(target.exists):
