@@ -38,7 +38,7 @@ class Account:
         self._budget = checked_budget(budget)
         self._known: dict[
             int | None, tuple[float, float]
-        ] = {}  # by length: USD and seconds, until something is learned
+        ] = {}  # by length: USD, seconds
         self._looking = asyncio.Lock()  # used on the background loop only
 
     # Before
