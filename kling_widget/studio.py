@@ -214,6 +214,7 @@ class Studio(StudioAccess):
             await known.learn(**facts)
         else:
             await background.in_thread(self.workspace.ledger.update, row.client_request_id, **facts)
+            self.account.learned()
         row = await background.in_thread(self.reread, row)
         if await background.in_thread(self.workspace.has_video, row):
             await background.in_thread(self.workspace.keep_metadata, self.video_target(row), row)
