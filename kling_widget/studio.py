@@ -50,7 +50,8 @@ class Studio(StudioAccess):
     base_url
         Where the API is; by default ``KLING_WIDGET_BASE_URL`` or the vendor.
     workspace
-        The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``.
+        The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``. Or an address that fsspec knows,
+        ``s3://bucket/clips``, which needs `database`.
     database
         Where the ledger is, if not in that folder: ``postgresql+psycopg://user:password@host/database``, so that
         several machines share the work, or ``sqlite:////absolute/file``. By default ``KLING_WIDGET_DATABASE``.

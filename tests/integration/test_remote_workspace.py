@@ -236,6 +236,7 @@ def test_a_lost_ledger_is_made_anew_from_what_is_in_the_bucket(machines: Machine
     videos = [first.submit(REQUEST[0], prompt).wait(DEADLINE) for prompt in ("one", "two", "three")]
     s3.remove(videos[2].address)  # its record is there, the video is not
     s3.write(f"{machines.address}/videos/else.json", b'{"ledger": {"client_request_id": "../../x"}}')
+    s3.write(f"{machines.address}/videos/empty.json", b"")
     machines.database = f"sqlite:///{machines.folder / 'new.sqlite'}"
     studio = machines.another()
     assert {each.row.request["prompt"]: each.row.saved is not None for each in studio.generations()} == {
