@@ -36,9 +36,7 @@ class Account:
         self.balance: float | None = None  # USD, as last asked for; None once something was submitted since
         self._studio = studio
         self._budget = checked_budget(budget)
-        self._known: dict[
-            int | None, tuple[float, float]
-        ] = {}  # by length: USD, seconds
+        self._known: dict[int | None, tuple[float, float]] = {}  # by length: USD, seconds
         self._looking = asyncio.Lock()  # used on the background loop only
 
     # Before

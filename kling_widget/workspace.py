@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import background
 from .databases import Database, database_of, hidden_database
 from .errors import KlingError
 
@@ -62,7 +63,10 @@ class Workspace:
         from .ledger import Ledger
         from .ledger_places import place_of
 
-        return Ledger(place_of(self.database, self.path))
+        ledger = Ledger(place_of(self.database, self.path))
+        # Opening looks at a file's ends, so that nobody waits. All of it is looked at beside the first use.
+        background.go(background.in_thread(ledger.look_through))
+        return ledger
 
     @property
     def has_ledger(self) -> bool:
