@@ -112,6 +112,10 @@ charges = sa.Table(
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 
 
+class DamageFoundError(KlingError):
+    """A damaged part of the file was touched. It is set aside and rebuilt by then: what failed can be done again."""
+
+
 class LostConnectionError(KlingError):
     """The database server cannot be reached, or no longer: whether the last change was made is not known."""
 
