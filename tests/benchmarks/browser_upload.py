@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.benchmarks.browser_page import PATIENCE, Turns, ask
 from tests.benchmarks.verdicts import verdict
@@ -86,7 +86,7 @@ def choose_picture(notebook: Notebook, photo: Path, reading: list[float]) -> flo
     return rate(notebook, "w.checked")
 
 
-def report(lab: Lab) -> list[bool]:
+def report(_browser: Browser, lab: Lab) -> list[bool]:
     """Print the lines about uploads; whether the target is reached."""
     photos = [photograph(lab.folder / f"photo-{number}.jpg", number) for number in range(2)]
     notebook = lab.notebook([RAW, OURS], name="upload.ipynb")
@@ -111,7 +111,9 @@ def file_upload(lab: Lab, photo: Path) -> str:
     """What becomes of the picture in ipywidgets' own picker, in a sentence."""
     notebook = lab.notebook([FILE_UPLOAD], name="file-upload.ipynb")
     notebook.run_all()
-    notebook.output(0).locator("input[type=file]").set_input_files(photo)
+    with notebook.page.expect_file_chooser() as chooser:
+        notebook.output(0).get_by_role("button", name="ipywidgets").click()
+    chooser.value.set_files(photo)
     fate = ask(notebook, "fate", selector=".jp-OutputArea button", text=f"has {photo.stat().st_size}")
     if fate == "arrived":
         return "arrives"

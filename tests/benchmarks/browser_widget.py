@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from playwright.sync_api import Browser
+
 from tests.benchmarks.browser_page import Turns, fresh, milliseconds
 from tests.benchmarks.verdicts import verdict
 from tests.e2e.lab import Lab
@@ -32,7 +34,7 @@ def first(notebook: Notebook, what: dict[str, str]) -> float:
     return shown(notebook, what)
 
 
-def report(lab: Lab) -> list[bool]:
+def report(_browser: Browser, lab: Lab) -> list[bool]:
     """Print the lines about the widget; whether each target is reached."""
     notebook = lab.notebook([""], name="widget.ipynb")
     shown(notebook, OURS), shown(notebook, EMPTY)  # what the page loads once: the widget manager, anywidget
