@@ -47,8 +47,8 @@ def deliver(widget, message, buffers):
 w.on_msg(w._receive, remove=True)
 w.on_msg(deliver)
 """
-"""A stretch of wire before the widget. `plan` says what it does to chunks: to the nth of a file of that size, or to all of
-a file of that name."""
+"""A stretch of wire before the widget. `plan` says what it does to chunks: by size of the file and their number, or by
+name to all of a file."""
 
 PERCENTS = """slot => {
     window.percents = [];
