@@ -134,7 +134,7 @@ export class Upload {
     this.#answered = true;
     if (!ok) return this.#damaged(offset, flight.size);
     this.#done.add(offset);
-    if (took < FAST && flight.size === this.#size && jupyter()) this.#size = Math.min(2 * this.#size, LARGEST);
+    if (took < FAST && flight.size === this.#size && jupyter()) this.#size = Math.min(4 * this.#size, LARGEST);
     this.#arrived += Math.min(flight.size, this.file.size - offset);
     this.events.progress(Math.floor((100 * this.#arrived) / this.file.size));
     if (this.#arrived < this.file.size || this.#flights.size) return this.#fill();
