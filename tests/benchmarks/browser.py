@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from playwright.sync_api import Browser
 
@@ -22,6 +24,10 @@ PARTS: dict[str, Callable[[Browser, Lab], list[bool]]] = {
 def report(parts: Sequence[str] = ()) -> list[bool]:
     """Print the lines of the table that are about a browser; whether each target is reached."""
     with open_browser() as browser, open_lab(browser) as lab:
+        versions = ", ".join(
+            f"{name} {version(name)}" for name in ("jupyterlab", "anywidget", "ipywidgets", "ipykernel")
+        )
+        print(f"        Chromium {browser.version}, {versions}; load {os.getloadavg()[0]:.1f}", flush=True)
         return [result for name in parts or PARTS for result in PARTS[name](browser, lab)]
 
 

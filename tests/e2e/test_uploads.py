@@ -137,7 +137,7 @@ def test_a_picked_photograph_arrives_though_chunks_are_lost_and_damaged_and_is_s
     assert len(offsets) == len(set(offsets)) + 2, "only what was lost or damaged is sent again"
 
     percents = page.evaluate("window.percents")
-    assert len(percents) > 5, "progress is shown while it happens"
+    assert len(percents) > 3, "progress is shown while it happens"
     assert percents == sorted(percents)
 
     note = page.locator(".kw-note").inner_text()
