@@ -6,17 +6,18 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import background, polling
 from .course import Course, stopped
 from .errors import KlingError, SubmissionUnknownError
-from .ledger import FREE_TAKE, UNDER_WAY
+from .ledger_row import FREE_TAKE, UNDER_WAY
 
 if TYPE_CHECKING:
-    from .ledger import Row
+    from .ledger_row import Row
     from .studio import Studio
     from .video import Video
 
@@ -43,6 +44,8 @@ class Generation:
         The saved :class:`~kling_widget.Video`, or None.
     error
         Why there is no video, or None.
+    awaited
+        Whether somebody waited for it when it failed, and so is told by the error that is raised.
     shown_in_cell
         Number of the cell whose output shows it already, so that the video is not shown there twice.
     """
@@ -59,6 +62,8 @@ class Generation:
         self._took = (row.saved or row.completed or row.created) - row.created if over else None
         self.video: Video | None = None
         self.error: KlingError | None = None
+        self.awaited = False
+        self._waiting = 0
         self.shown_in_cell: int | None = None
 
     # What it is
@@ -130,7 +135,8 @@ class Generation:
         return stop_listening
 
     def __await__(self) -> Generator[Any, None, Video]:
-        return background.bridge(self._outcome()).__await__()
+        with self._waited_for():
+            return (yield from background.bridge(self._outcome()).__await__())
 
     def wait(self, timeout: float | None = None) -> Video:
         """Wait in plain code. Ctrl-C stops the waiting, never the generation.
@@ -148,7 +154,8 @@ class Generation:
             Whatever kept it from becoming a video.
         """
         try:
-            return background.wait(self._outcome(), timeout)
+            with self._waited_for():
+                return background.wait(self._outcome(), timeout)
         except KeyboardInterrupt:
             name = self.id or self.key
             print(f"Stopped waiting. Generation {name} goes on: kw.resume({name!r}).wait()", file=sys.stderr)
@@ -175,6 +182,16 @@ class Generation:
         self.video = video
         if not self._finished.done():
             self._finished.set_result(video)
+
+    @contextmanager
+    def _waited_for(self) -> Iterator[None]:
+        with self._lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
 
     def _outcome(self) -> Future[Video]:
         if self.status == "stopped":
@@ -212,6 +229,7 @@ class Generation:
             self.video = task.result()
             self.video.shown_in_cell = self.shown_in_cell
         self._took = None if self.row.status in UNDER_WAY else self.elapsed
+        self.awaited = self._waiting > 0
         self._changed()
         background.call(self._resolve)  # after the listeners: who waited finds the cell's output up to date
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from .ledger_places import LedgerFile, Place
-from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
+from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, LeaseLostError, Row
 from .ledger_schema import COLUMNS, DamageFoundError, LostConnectionError, values_of
 from .ledger_schema import table as _table
 from .ledger_sums import expenses_of, sums_of
@@ -32,10 +32,6 @@ PAUSE = 0.5  # seconds between two tries
 NOTHING_SENT = "Nothing was submitted."
 
 Check = Callable[[Sums], object]  # raises where a new row is not to be written
-
-
-class LeaseLostError(Exception):
-    """Another process goes on with this generation now."""
 
 
 class Ledger:

@@ -56,17 +56,16 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         The file is missing, not an MP4, or has no picture in it.
     """
     with _opened(path) as (container, stream):
-        fps = float(stream.average_rate or stream.base_rate or 0)
-        duration = _seconds(container, stream)
-        return MediaInfo(
-            width=stream.codec_context.width,
-            height=stream.codec_context.height,
-            duration=duration,
-            fps=fps,
-            frames=stream.frames or round(duration * fps),
-            codec=stream.codec_context.name,
-            pix_fmt=stream.codec_context.pix_fmt or "",
-        )
+        return _info(container, stream)
+
+
+def first_look(path: str | os.PathLike[str]) -> tuple[MediaInfo, Image.Image]:
+    """What a clip is and its first frame, for the price of opening it once. Raises `DownloadError` as `probe` does."""
+    with _opened(path) as (container, stream):
+        frame = next(container.decode(stream), None)
+        if frame is None:
+            raise _unreadable(path, "it has no frames")
+        return _info(container, stream), _picture(frame)
 
 
 def frame_at(path: str | os.PathLike[str], when: float | Literal["first", "last"]) -> Image.Image:
@@ -137,6 +136,20 @@ def _unreadable(path: str | os.PathLike[str], reason: str) -> DownloadError:
     return DownloadError(
         f"The video {name} cannot be read: {reason}.",
         hint="The vendor keeps it for a while: kling_widget.resume(generation_id) fetches it again, free of charge.",
+    )
+
+
+def _info(container: Any, stream: Any) -> MediaInfo:
+    fps = float(stream.average_rate or stream.base_rate or 0)
+    duration = _seconds(container, stream)
+    return MediaInfo(
+        width=stream.codec_context.width,
+        height=stream.codec_context.height,
+        duration=duration,
+        fps=fps,
+        frames=stream.frames or round(duration * fps),
+        codec=stream.codec_context.name,
+        pix_fmt=stream.codec_context.pix_fmt or "",
     )
 
 

@@ -70,8 +70,10 @@ def line(generation: Generation) -> str:
 
 
 def problem(generation: Generation) -> str:
-    """Why there is no video, with what to do next."""
-    return str(generation.error) if generation.error else ""
+    """Why there is no video, with what to do next; only that there is none where the error that is raised says it."""
+    if generation.error is None:
+        return ""
+    return f"{line(generation)}." if generation.awaited else str(generation.error)
 
 
 class _Surface(Protocol):

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import os
 import sys
+import uuid
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -177,3 +178,8 @@ def _callers_level() -> int:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def new_client_request_id() -> str:
+    """A fresh id for one submission."""
+    return f"kw-{uuid.uuid4().hex}"

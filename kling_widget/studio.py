@@ -17,21 +17,21 @@ import msgspec
 from . import background, polling
 from .account import Account
 from .arrivals import Arrivals
-from .client import new_client_request_id
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import StoreError
-from .generation import Generation
 from .leases import Leases
-from .ledger import Row
+from .ledger_row import Row
 from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
 from .remote_workspace import workspace_at
+from .request import new_client_request_id
 from .rules import check_generation_id, check_take
 from .studio_access import StudioAccess
 from .video import Video
 
 if TYPE_CHECKING:
+    from .generation import Generation
     from .money import Spending
     from .request import ImageToVideoRequest
 
@@ -292,6 +292,9 @@ class Studio(StudioAccess):
                 generation.video = None
 
     def _generation(self, row: Row) -> Generation:
+        # Only now, for it brings SQLAlchemy and httpx along: half of what the first widget of a kernel would wait for.
+        from .generation import Generation
+
         with self._lock:
             known = self._generations.get(row.client_request_id)
             if known is None:

@@ -180,7 +180,8 @@ class Video:
     @property
     def first_frame(self) -> Image.Image:
         """The first frame, decoded. Raises `DownloadError` if the file cannot be read."""
-        return media.frame_at(self.path, "first")
+        self.__dict__["info"], frame = media.first_look(self.path)  # `info` need not open it again
+        return frame
 
     @property
     def last_frame(self) -> Image.Image:

@@ -7,6 +7,9 @@ import { Upload } from "./upload";
 /** Milliseconds after which a picture that is in shows what the traits say, should the kernel have died over it. */
 const READING = 60_000;
 
+/** Milliseconds a large file is sent before it is drawn: 24 megapixels take a browser as long to draw as to send. */
+const BARE = 1_000;
+
 /** Bytes of the largest file the kernel takes (LARGEST_UPLOAD in kling_widget/uploads.py). */
 const MOST = 200_000_000;
 
@@ -23,6 +26,8 @@ export class Picture {
   percent = 0;
   /** The picked file itself, shown before the kernel has it. */
   local: string | null = null;
+  /** Whether the picture itself is not drawn yet. */
+  bare = false;
   /** A problem found on this side. */
   problem: string | null = null;
   /** Whether a smaller copy is offered. */
@@ -101,6 +106,8 @@ export class Picture {
     this.local = this.media.url(file);
     this.phase = "sending";
     this.large = file.size > LARGE;
+    this.bare = this.large;
+    if (this.bare) this.#timer = setTimeout(() => this.#draw(), BARE);
     this.#upload = new Upload(this.channel, this.slot, file, {
       progress: (percent) => {
         this.percent = percent;
@@ -109,6 +116,8 @@ export class Picture {
       arrived: () => {
         this.phase = "reading";
         this.large = false;
+        this.bare = false;
+        clearTimeout(this.#timer);
         this.#timer = setTimeout(() => this.#settle(), READING);
         this.changed();
       },
@@ -131,7 +140,12 @@ export class Picture {
     this.local = this.#localKey = this.problem = null;
     this.phase = "idle";
     this.percent = 0;
-    this.large = false;
+    this.large = this.bare = false;
+  }
+
+  #draw(): void {
+    this.bare = false;
+    this.changed();
   }
 
   #settle(): void {

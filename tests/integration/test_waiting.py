@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import background
+from kling_widget import background, progress
 from kling_widget.simulator import Fault, SimulatorServer
 
 from .conftest import another_task
@@ -221,6 +221,30 @@ def test_errors_after_a_deadline_are_nobodys_complaint(submit: Submit, caplog: p
     with caplog.at_level(logging.WARNING), pytest.raises(kw.GenerationFailedError):
         generation.wait(60)
     assert caplog.records == []
+
+
+def test_a_failure_that_is_raised_is_not_told_by_the_progress_too(submit: Submit) -> None:
+    generation = submit(prompt="this one [fail]")
+    with pytest.raises(kw.GenerationFailedError) as raised:
+        generation.wait(60)
+    assert raised.value.message not in progress.problem(generation)
+
+
+async def test_nor_is_one_that_is_awaited(submit: Submit) -> None:
+    generation = submit(prompt="this one [fail]")
+    with pytest.raises(kw.GenerationFailedError) as raised:
+        await generation
+    assert raised.value.message not in progress.problem(generation)
+
+
+def test_a_failure_for_which_nobody_waits_any_more_is_told_by_the_progress(submit: Submit) -> None:
+    generation = submit(prompt="this one [fail]")
+    failed = threading.Event()
+    generation.on_change(lambda each: each.error is not None and failed.set())
+    with pytest.raises(kw.StoppedWatchingError):
+        generation.wait(0.01)
+    assert failed.wait(60)
+    assert str(generation.error) == progress.problem(generation)
 
 
 SCRIPT = """

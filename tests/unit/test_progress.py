@@ -18,7 +18,8 @@ EXPECTED = polling.Expectation((polling.LogNormal(186.0, 0.35),))
 def generation(**changes: Any) -> Any:
     row = Row("kw-1", "simulator", "hash", request={"prompt": "a <b>quiet</b> harbour"})
     facts = {"row": row, "status": "generating", "elapsed": 72.0, "expected": EXPECTED, "simulated": False}
-    return SimpleNamespace(**{**facts, "video": None, "error": None, "note": "", "shown_in_cell": None, **changes})
+    facts |= {"video": None, "error": None, "note": "", "shown_in_cell": None, "awaited": False}
+    return SimpleNamespace(**{**facts, **changes})
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (72.9, "1:12"), (3_725, "62:05")])
@@ -115,6 +116,12 @@ def test_a_prompt_is_never_markup_and_an_error_neither() -> None:
         generation(status="error", error=GenerationFailedError("no <img src=x>", hint="Try again."))
     )
     assert "no &lt;img src=x&gt; Try again." in failed
+
+
+def test_a_reason_that_is_raised_is_not_shown_a_second_time() -> None:
+    failed = generation(status="error", error=GenerationFailedError("The filter spoke up."), awaited=True)
+    assert "Not made · 1:12." in progress._html(failed)
+    assert "filter" not in progress._html(failed) + progress._saved(failed)
 
 
 class Terminal(io.StringIO):

@@ -1,0 +1,35 @@
+"""What a person sees in JupyterLab, in a real Chromium: ``python -m tests.benchmarks.browser [part …]``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+from playwright.sync_api import Browser
+
+from tests.benchmarks import browser_gradio, browser_upload, browser_video, browser_widget
+from tests.benchmarks.browser_page import open_browser, open_lab
+from tests.e2e.lab import Lab
+
+PARTS: dict[str, Callable[[Browser, Lab], list[bool]]] = {
+    "widget": browser_widget.report,
+    "upload": browser_upload.report,
+    "video": browser_video.report,
+    "gradio": browser_gradio.report,
+}
+
+
+def report(parts: Sequence[str] = ()) -> list[bool]:
+    """Print the lines of the table that are about a browser; whether each target is reached."""
+    with open_browser() as browser, open_lab(browser) as lab:
+        versions = ", ".join(
+            f"{name} {version(name)}" for name in ("jupyterlab", "anywidget", "ipywidgets", "ipykernel")
+        )
+        print(f"        Chromium {browser.version}, {versions}; load {os.getloadavg()[0]:.1f}", flush=True)
+        return [result for name in parts or PARTS for result in PARTS[name](browser, lab)]
+
+
+if __name__ == "__main__":
+    sys.exit(0 if all(report(sys.argv[1:])) else 1)
