@@ -7,7 +7,6 @@ import hashlib
 import os
 import threading
 import weakref
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,30 +15,28 @@ import msgspec
 from . import background, polling
 from .account import Account
 from .arrivals import Arrivals
-from .client import BASE_URL, Client, new_client_request_id
-from .connections import SIMULATOR_URL
-from .credentials import ApiKey, hidden, require_key, simulation_forced
+from .client import new_client_request_id
+from .credentials import ApiKey, hidden
 from .generation import Generation
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
-from .pacing import gate_of
 from .prepare import Prepared, facts_of, prepare
 from .rules import check_generation_id, check_take
+from .studio_access import StudioAccess
 from .video import Video
 from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .money import Spending
     from .request import ImageToVideoRequest
-    from .simulator import Simulator
 
 SUBMISSIONS_AT_ONCE = 4  # each holds one picture as Base64 in memory, some 13 MB at most
 
 Take = int | Literal["new"]
 
 
-class Studio:
+class Studio(StudioAccess):
     """Everything made with one provider in one workspace.
 
     Parameters
@@ -69,12 +66,8 @@ class Studio:
         budget: float | None = None,
     ) -> None:
         api_key = hidden(api_key)
-        self.simulated = simulate or (api_key is None and simulation_forced())
         self.workspace = Workspace(workspace)
-        # Two lines: verbose tracebacks show os.environ, and a key in it, beside the line that fails.
-        chosen = base_url or os.environ.get("KLING_WIDGET_BASE_URL") or BASE_URL
-        self.base_url = chosen.rstrip("/")
-        self._api_key = ApiKey(api_key) if api_key is not None else None
+        super().__init__(api_key, base_url, simulate=simulate, simulator_state=self.workspace.simulator_state)
         # Weakly: what is over and nobody holds any more is in the ledger, and its poster need not fill the kernel.
         self._generations: weakref.WeakValueDictionary[str, Generation] = weakref.WeakValueDictionary()
         self._lock = threading.Lock()
@@ -88,52 +81,6 @@ class Studio:
 
     def __repr__(self) -> str:
         return f"Studio({self.provider}, {str(self.workspace.path)!r})"
-
-    @property
-    def provider(self) -> str:
-        """Who makes the videos: the API's base URL, or ``simulator``."""
-        return "simulator" if self.simulated else self.base_url
-
-    @cached_property
-    def _simulator(self) -> Simulator:
-        from .simulator import Simulator, SimulatorSettings
-
-        free = {5: 0.0, 10: 0.0}  # USD
-        return Simulator(SimulatorSettings(state_dir=self.workspace.simulator_state, price_usd=free))
-
-    @property
-    def time_factor(self) -> float:
-        """How much faster than the vendor this provider is known to run; 1 for the vendor."""
-        return float(self._simulator.settings.time_factor) if self.simulated else 1.0
-
-    @cached_property
-    def client(self) -> Client:
-        """The HTTP client, for use on the background loop.
-
-        Raises
-        ------
-        MissingKeyError
-            No key anywhere.
-        """
-        gate = gate_of(self.provider)
-        if self.simulated:
-            return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport(), gate=gate)
-        return Client(require_key(self._api_key), self.base_url, gate=gate)
-
-    def require_key(self) -> None:
-        """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""
-        _ = self.client
-
-    def offer_key(self, api_key: ApiKey) -> None:
-        """Use this key if none was given. What Colab is asked for on the main thread is not to be asked on the loop."""
-        if self._api_key is None and "client" not in self.__dict__:
-            self._api_key = api_key
-
-    def use_key(self, api_key: ApiKey) -> None:
-        """Use this key from now on."""
-        if self._api_key is None or self._api_key.reveal() != api_key.reveal():
-            self._api_key = api_key
-            self.__dict__.pop("client", None)  # the next call makes one with the new key
 
     # Submitting
 
