@@ -24,7 +24,7 @@ from .errors import (
     StoppedWatchingError,
     SubmissionUnknownError,
 )
-from .kept_pictures import wire_request
+from .kept_pictures import wire_body
 from .ledger import FREE_TAKE, LeaseLostError
 from .money import usd_of
 from .saving import save, show
@@ -117,12 +117,12 @@ class Course(Bookkeeping):
     async def _submit(self) -> None:
         async with self._studio.submissions:
             try:
-                request = await background.in_thread(wire_request, self._studio.workspace, self.row)
+                body = await background.in_thread(wire_body, self._studio.workspace, self.row)
                 await self._write_ahead()
                 reference = self.row.client_request_id
                 self._posting = True
                 self._studio.unsent.discard(reference)
-                task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
+                task = await self._studio.client.create(body, client_request_id=reference, on_wait=self._waits)
             except SubmissionUnknownError:
                 await self._settle(status="unknown")
             except KlingError as error:

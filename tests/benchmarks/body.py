@@ -18,6 +18,7 @@ import socket
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ from PIL import Image
 import kling_widget as kw
 from kling_widget.client import GENERATION_PATH
 from kling_widget.connections import TIMEOUT
-from kling_widget.kept_pictures import wire_request
+from kling_widget.kept_pictures import wire_body
 from kling_widget.ledger import Row
 from kling_widget.request import MODEL
 from kling_widget.workspace import Workspace
@@ -79,19 +80,19 @@ def ours(url: str, workspace: Workspace) -> Send:
 
     async def send(path: Path) -> int:
         row = Row("kw-1", url, "", request={"image_url": f"sha256:{path.stem}", "prompt": "slow dolly in"})
-        request = await asyncio.to_thread(wire_request, workspace, row)
-        return int((await client.create(request)).id or "")
+        body = await asyncio.to_thread(wire_body, workspace, row)
+        return int((await client.create(body)).id or "")
 
     return send
 
 
-def by_hand(url: str) -> Send:
+def by_hand(url: str, _: Workspace) -> Send:
     """What a person writes: everything at once, and a connection for it as ours has."""
     limits = httpx.Limits(max_keepalive_connections=0)
     client = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, limits=limits, timeout=TIMEOUT)
 
     async def send(path: Path) -> int:
-        encoded = base64.b64encode(path.read_bytes()).decode()
+        encoded = base64.b64encode(await asyncio.to_thread(path.read_bytes)).decode()
         fields = {"model": MODEL, "image_url": f"data:image/jpeg;base64,{encoded}", "prompt": "slow dolly in"}
         headers = {"Content-Type": "application/json"}
         answer = await client.post(GENERATION_PATH, content=json.dumps(fields), headers=headers)
@@ -105,10 +106,11 @@ def whole(url: str, workspace: Workspace) -> Send:
 
     async def send(path: Path) -> int:
         generation = kw.submit(path, "slow dolly in", api_key=KEY, base_url=url, workspace=workspace.path / "own")
-        while generation.id is None:
-            await asyncio.sleep(0.005)
+        known = threading.Event()
+        generation.on_change(lambda each: each.id and known.set())
+        await asyncio.to_thread(known.wait, 60)
         generation.stop()
-        return int(generation.id)
+        return int(generation.id or "")
 
     return send
 

@@ -117,15 +117,13 @@ def report(many: int = MANY, factor: float = TIME_FACTOR) -> list[bool]:
     """Print the lines of the table that are about many at once; whether each target is reached."""
     ours, theirs = measured(many, factor)
     least = ideal(many, factor)
-    lags = {
-        name: fmean(at - theirs["ready"][key] for key, at in ours[name].items()) for name in ("known", "saved")
-    }
+    lags = {name: fmean(at - theirs["ready"][key] for key, at in ours[name].items()) for name in ("known", "saved")}
     ratio, cpu, growth = ours["wall"] / least, ours["cpu"] / many, ours["peak"] - ours["before"]
     name = f"{many:,} generations at once"
     print(
-        f"        {name}, clips of {186 / factor:.0f} s: asked for in {ours['asked']:.1f} s, known {lags['known']:.2f} s "
-        f"and saved {lags['saved']:.2f} s after they were ready on average; {theirs['requests'] / many:.1f} requests "
-        f"each; the vendor's process used {theirs['cpu'] / many:.4f} s of processor each",
+        f"        {name}, clips of {186 / factor:.0f} s: asked for in {ours['asked']:.1f} s, "
+        f"known {lags['known']:.2f} s and saved {lags['saved']:.2f} s after they were ready on average; "
+        f"{theirs['requests'] / many:.1f} requests and {theirs['cpu'] / many:.4f} s of the vendor's processor each",
         flush=True,
     )
     return [
