@@ -15,9 +15,9 @@ MB = 1e6
 
 
 @contextmanager
-def process(module: str, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """``python -m module words…``; it is ended with the block."""
-    command = [sys.executable, "-m", module, *words]
+def process(module: str, *words: str, by: str = sys.executable) -> Iterator[subprocess.Popen[str]]:
+    """``python -m module words…``, by this Python or another; it is ended with the block."""
+    command = [by, "-m", module, *words]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         try:
             yield child
