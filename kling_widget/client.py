@@ -15,11 +15,13 @@ from urllib.parse import urlsplit
 import httpx as http
 
 from . import retry
+from .addresses import BASE_URL, SIMULATOR_URL
 from .answers import error_of, json_object, unknown, unreachable, what_came
 from .body import Body
-from .connections import SIMULATOR_URL, ask, checked_base_url, connect, why_not
+from .connections import ask, checked_base_url, connect, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
+from .request import new_client_request_id
 from .retry import Outcome
 from .task import Charge, Found, Task
 
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from .pacing import Gate
     from .request import ImageToVideoRequest
 
-BASE_URL = "https://api.aimlapi.com"  # the specification
 GENERATION_PATH = "/v2/generate/video/kling/generation"  # the specification; /v2/video/generations serves the same
 LOG_PAGE = 100  # rows; the most /v2/logs gives at once
 LOG_PAGES = 20  # pages searched for one client request id
@@ -274,11 +275,6 @@ class Client:
 Response = http.Response
 TransportError = http.RequestError
 BadAddressError = http.InvalidURL
-
-
-def new_client_request_id() -> str:
-    """A fresh id for one submission."""
-    return f"kw-{uuid.uuid4().hex}"
 
 
 def _iso(seconds: float) -> str:

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import httpx as http
 
+from .addresses import SIMULATOR_URL
 from .credentials import ApiKey
 from .errors import InvalidRequestError
 
-SIMULATOR_URL = "http://simulator.invalid"  # the simulator in process; .invalid never resolves (RFC 2606)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 TIMEOUT = http.Timeout(60.0, connect=10.0)  # seconds; a 10 MB picture on a slow line needs its time
 LONGEST_ANSWER = 4 << 20  # bytes; ours: a page of 100 log rows is the longest there is, and has some 100 KB

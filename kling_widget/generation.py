@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from . import background, polling
 from .course import Course, stopped
 from .errors import KlingError, SubmissionUnknownError
-from .ledger import FREE_TAKE, UNDER_WAY
+from .ledger_row import FREE_TAKE, UNDER_WAY
 
 if TYPE_CHECKING:
-    from .ledger import Row
+    from .ledger_row import Row
     from .studio import Studio
     from .video import Video
 

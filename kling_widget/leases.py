@@ -19,10 +19,14 @@ import weakref
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import background
 from .errors import KlingError
-from .ledger import LeaseLostError, Ledger, Row
+from .ledger_row import LeaseLostError, Row
+
+if TYPE_CHECKING:
+    from .ledger import Ledger
 
 LEASE = 15.0  # seconds; what a person waits at most until another process goes on for a dead one
 BEATS = 3  # renewals in that time: two may be late

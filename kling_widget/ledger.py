@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .ledger_repair import prepare_file
-from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
+from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, LeaseLostError, Row
 from .ledger_schema import COLUMNS, engine_on, explained, identity, values_of
 from .ledger_schema import table as _table
 from .money import DEFAULT_DURATION, Expense
@@ -23,10 +23,6 @@ from .money import DEFAULT_DURATION, Expense
 __all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
 
 Check = Callable[[list[Expense]], object]  # raises where a new row is not to be written
-
-
-class LeaseLostError(Exception):
-    """Another process goes on with this generation now."""
 
 
 class Ledger:

@@ -19,6 +19,10 @@ _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")  # the vendor's rul
 _LATEST = 32_503_680_000.0  # Unix seconds, the year 3000: what people's clocks and calendars can show
 
 
+class LeaseLostError(Exception):
+    """Another process goes on with this generation now."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One generation, as the ledger knows it. Times are Unix seconds (UTC).

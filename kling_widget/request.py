@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import uuid
 import warnings
 from typing import Any
 
@@ -156,3 +157,8 @@ def _callers_level() -> int:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def new_client_request_id() -> str:
+    """A fresh id for one submission."""
+    return f"kw-{uuid.uuid4().hex}"

@@ -15,19 +15,19 @@ import msgspec
 from . import background, polling
 from .account import Account
 from .arrivals import Arrivals
-from .client import new_client_request_id
 from .credentials import ApiKey, hidden
-from .generation import Generation
 from .leases import Leases
-from .ledger import Row
+from .ledger_row import Row
 from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
+from .request import new_client_request_id
 from .rules import check_generation_id, check_take
 from .studio_access import StudioAccess
 from .video import Video
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from .generation import Generation
     from .money import Spending
     from .request import ImageToVideoRequest
 
@@ -273,6 +273,8 @@ class Studio(StudioAccess):
         return self.go_on(row)
 
     def _generation(self, row: Row) -> Generation:
+        from .generation import Generation  # and with it SQLAlchemy and httpx, half of what a first widget would wait for
+
         with self._lock:
             known = self._generations.get(row.client_request_id)
             if known is None:

@@ -7,12 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .client import BASE_URL, Client
-from .connections import SIMULATOR_URL
+from .addresses import BASE_URL, SIMULATOR_URL
 from .credentials import ApiKey, hidden, require_key, simulation_forced
 from .pacing import gate_of
 
 if TYPE_CHECKING:
+    from .client import Client
     from .simulator import Simulator
 
 
@@ -64,6 +64,8 @@ class StudioAccess:
         MissingKeyError
             No key anywhere.
         """
+        from .client import Client  # httpx costs a tenth of a second, and a widget is shown before anybody asks anything
+
         gate = gate_of(self.provider)
         if self.simulated:
             return Client(simulate=True, base_url=SIMULATOR_URL, transport=self._simulator.transport(), gate=gate)

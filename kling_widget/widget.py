@@ -18,7 +18,6 @@ from . import background, panel_output
 from .credentials import ApiKey, hidden, look_for_key
 from .entries import frame_of, problem_of
 from .errors import ImageError, KlingError
-from .generation import Generation
 from .images import SourceImage
 from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers

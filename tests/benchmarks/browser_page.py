@@ -1,0 +1,103 @@
+"""A JupyterLab in a Chromium for the benchmarks, and times of ours and theirs taken in turns."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, sync_playwright
+
+from scripts.browser import MISSING, find_browser
+from tests.conftest import OURS
+from tests.e2e.lab import CHROMIUM_ARGUMENTS, Lab, start_server
+from tests.e2e.notebook import Notebook
+
+STOPWATCH = Path(__file__).with_suffix(".js")
+PATIENCE = 120_000
+"""Milliseconds until what a benchmark waits for must have happened: then it is stuck, not slow."""
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """The distribution's Chromium, as the browser tests start it."""
+    program = find_browser()
+    if program is None:
+        raise SystemExit(MISSING)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def open_lab(browser: Browser) -> Iterator[Lab]:
+    """A JupyterLab with nobody's key, nothing of the user's, and the stopwatch in its page."""
+    for name in [name for name in os.environ if name in OURS or name.startswith("KLING_WIDGET_")]:
+        del os.environ[name]
+    with tempfile.TemporaryDirectory() as home:
+        server = start_server(Path(home), {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"})
+        try:
+            folder = server.root / "benchmarks"
+            folder.mkdir()
+            lab = Lab(server, browser, folder)
+            lab.page.set_default_timeout(PATIENCE)
+            lab.page.add_init_script(path=STOPWATCH)
+            lab.load()
+            yield lab
+            lab.close()
+        finally:
+            server.stop()
+
+
+def fresh(notebook: Notebook) -> None:
+    """A new kernel that has nothing to do."""
+    notebook.restart()
+    notebook.kernel_eval("None")
+
+
+def ask(notebook: Notebook, function: str, **argument: str) -> Any:
+    """Calls a function of the stopwatch for a notebook and awaits what it promises."""
+    call = [function, {"path": notebook.name, **argument}]
+    return notebook.page.evaluate("([name, argument]) => window.stopwatch[name](argument)", call)
+
+
+def milliseconds(notebook: Notebook, function: str, **argument: str) -> float:
+    """What one of the stopwatch's measures says of a cell, in a notebook without the outputs of the round before."""
+    ask(notebook, "clear")
+    return float(ask(notebook, function, **argument))
+
+
+@dataclass
+class Turns:
+    """Ours and theirs, measured in turns: first the one, then the other, and the next time the other way round."""
+
+    unit: str
+    ours: list[float] = field(default_factory=list)
+    theirs: list[float] = field(default_factory=list)
+
+    def take(self, ours: Callable[[], float], theirs: Callable[[], float]) -> None:
+        """One more round."""
+        turns = [(self.ours, ours), (self.theirs, theirs)]
+        for column, measure in turns if len(self.ours) % 2 else reversed(turns):
+            column.append(measure())
+
+    @property
+    def ratio(self) -> float:
+        """Median of the rounds' ratios."""
+        return statistics.median(self.ratios)
+
+    @property
+    def ratios(self) -> list[float]:
+        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    def __str__(self) -> str:
+        low, high, rounds = min(self.ratios), max(self.ratios), len(self.ratios)
+        ours, theirs = (f"{statistics.median(column):,.0f} {self.unit}" for column in (self.ours, self.theirs))
+        return f"{self.ratio:.2f} ({ours} / {theirs}; min {low:.2f}, max {high:.2f}, {rounds} rounds)"
+
