@@ -6,7 +6,6 @@ import asyncio
 import os
 import random
 import re
-import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any

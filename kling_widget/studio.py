@@ -273,7 +273,8 @@ class Studio(StudioAccess):
         return self.go_on(row)
 
     def _generation(self, row: Row) -> Generation:
-        from .generation import Generation  # and with it SQLAlchemy and httpx, half of what a first widget would wait for
+        # Only now, for it brings SQLAlchemy and httpx along: half of what the first widget of a kernel would wait for.
+        from .generation import Generation
 
         with self._lock:
             known = self._generations.get(row.client_request_id)

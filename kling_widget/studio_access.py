@@ -64,7 +64,7 @@ class StudioAccess:
         MissingKeyError
             No key anywhere.
         """
-        from .client import Client  # httpx costs a tenth of a second, and a widget is shown before anybody asks anything
+        from .client import Client  # only now, for a widget is shown before anybody needs httpx
 
         gate = gate_of(self.provider)
         if self.simulated:

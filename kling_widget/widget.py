@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
@@ -28,6 +28,9 @@ from .rules import check_cfg_scale, check_duration
 from .studio import Studio, Take
 from .studios import studio_for
 from .uploads import Uploads
+
+if TYPE_CHECKING:
+    from .generation import Generation
 
 STATIC = Path(__file__).parent / "static"
 READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."

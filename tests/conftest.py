@@ -75,10 +75,9 @@ def _nothing_goes_on() -> Iterator[None]:
 
 
 async def _end_all() -> None:
-    left = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in left:
-        task.cancel()
-    if left:
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:  # again: what is cancelled may begin something to end
+        for task in left:
+            task.cancel()
         await asyncio.wait(left)
 
 

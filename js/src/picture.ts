@@ -7,6 +7,9 @@ import { Upload } from "./upload";
 /** Milliseconds after which a picture that is in shows what the traits say, should the kernel have died over it. */
 const READING = 60_000;
 
+/** Milliseconds a large file goes by its name: to draw 24 megapixels takes a browser as long as to send them. */
+const NAMED = 1_000;
+
 /** Bytes of the largest file the kernel takes (LARGEST_UPLOAD in kling_widget/uploads.py). */
 const MOST = 200_000_000;
 
@@ -23,6 +26,8 @@ export class Picture {
   percent = 0;
   /** The picked file itself, shown before the kernel has it. */
   local: string | null = null;
+  /** Stands for the picture itself in the first moment. */
+  name: string | null = null;
   /** A problem found on this side. */
   problem: string | null = null;
   /** Whether a smaller copy is offered. */
@@ -101,6 +106,13 @@ export class Picture {
     this.local = this.media.url(file);
     this.phase = "sending";
     this.large = file.size > LARGE;
+    if (this.large) {
+      this.name = file.name;
+      this.#timer = setTimeout(() => {
+        this.name = null;
+        this.changed();
+      }, NAMED);
+    }
     this.#upload = new Upload(this.channel, this.slot, file, {
       progress: (percent) => {
         this.percent = percent;
@@ -109,6 +121,8 @@ export class Picture {
       arrived: () => {
         this.phase = "reading";
         this.large = false;
+        this.name = null;
+        clearTimeout(this.#timer);
         this.#timer = setTimeout(() => this.#settle(), READING);
         this.changed();
       },
@@ -128,7 +142,7 @@ export class Picture {
     this.#upload?.cancel();
     this.#upload = this.#file = null;
     if (this.local) this.media.drop(this.local);
-    this.local = this.#localKey = this.problem = null;
+    this.local = this.#localKey = this.name = this.problem = null;
     this.phase = "idle";
     this.percent = 0;
     this.large = false;

@@ -1,8 +1,12 @@
 import { type Channel, unique } from "./channel";
 import type { Slot } from "./model";
 
-/** Bytes a chunk. The wire allows 512 KB (docs/architecture.md); this is below it whichever way a KB is counted. */
+/** Bytes a chunk. Every host carries 512 KB (docs/architecture.md); this is below it whichever way a KB is counted. */
 export const CHUNK = 500_000;
+/** Bytes a chunk may grow to on a Jupyter server's page: its websocket carries 10 MB, and each message costs 30 ms. */
+export const LARGEST = 4_000_000;
+/** Milliseconds: what is answered faster may be larger, so that a slow line still shows how far it has got. */
+const FAST = 300;
 /** Chunks in flight once the kernel has answered the first. */
 const WINDOW = 4;
 /** Milliseconds a chunk may go unanswered before it is sent again; grows with the slowest answer seen. */
@@ -13,6 +17,8 @@ const LOOK = 1_000;
 const DAMAGES = 5;
 
 interface Flight {
+  /** Bytes; the same when it is sent again. */
+  size: number;
   /** When it left; infinite while it is still being read and hashed. */
   sent: number;
   /** When the kernel first said anything after this chunk left, null while it has been silent. */
@@ -37,6 +43,8 @@ interface Events {
 export class Upload {
   readonly id = unique();
   #next = 0;
+  #size = CHUNK;
+  #arrived = 0;
   #done = new Set<number>();
   #flights = new Map<number, Flight>();
   #damages = new Map<number, number>();
@@ -87,17 +95,17 @@ export class Upload {
 
   #fill(): void {
     while (!this.#paused && this.#next < this.file.size && this.#flights.size < (this.#answered ? WINDOW : 1)) {
-      void this.#send(this.#next);
-      this.#next += CHUNK;
+      void this.#send(this.#next, this.#size);
+      this.#next += this.#size;
     }
   }
 
-  async #send(offset: number): Promise<void> {
-    const flight: Flight = { sent: Number.POSITIVE_INFINITY, heard: null };
+  async #send(offset: number, length: number): Promise<void> {
+    const flight: Flight = { size: length, sent: Number.POSITIVE_INFINITY, heard: null };
     this.#flights.set(offset, flight);
     let bytes: ArrayBuffer;
     try {
-      bytes = await this.file.slice(offset, offset + CHUNK).arrayBuffer();
+      bytes = await this.file.slice(offset, offset + length).arrayBuffer();
     } catch {
       this.#finish(() => this.events.failed(`${this.file.name} can no longer be read. Choose it again.`));
       return;
@@ -121,21 +129,23 @@ export class Upload {
     const flight = this.#flights.get(offset);
     if (!flight) return;
     this.#flights.delete(offset);
-    this.#slowest = Math.max(this.#slowest, performance.now() - flight.sent);
+    const took = performance.now() - flight.sent;
+    this.#slowest = Math.max(this.#slowest, took);
     this.#answered = true;
-    if (!ok) return this.#damaged(offset);
+    if (!ok) return this.#damaged(offset, flight.size);
     this.#done.add(offset);
-    const bytes = Math.min(this.#done.size * CHUNK, this.file.size);
-    this.events.progress(Math.floor((100 * bytes) / this.file.size));
-    if (bytes < this.file.size || this.#flights.size) return this.#fill();
+    if (took < FAST && flight.size === this.#size && jupyter()) this.#size = Math.min(2 * this.#size, LARGEST);
+    this.#arrived += Math.min(flight.size, this.file.size - offset);
+    this.events.progress(Math.floor((100 * this.#arrived) / this.file.size));
+    if (this.#arrived < this.file.size || this.#flights.size) return this.#fill();
     clearInterval(this.#looking);
     this.events.arrived();
   }
 
-  #damaged(offset: number): void {
+  #damaged(offset: number, size: number): void {
     const damages = (this.#damages.get(offset) ?? 0) + 1;
     this.#damages.set(offset, damages);
-    if (damages < DAMAGES) return void this.#send(offset);
+    if (damages < DAMAGES) return void this.#send(offset, size);
     this.#finish(() => this.events.failed(`${this.file.name} did not arrive intact. Choose it again.`));
   }
 
@@ -145,14 +155,19 @@ export class Upload {
     const timeout = Math.max(TIMEOUT, 3 * this.#slowest);
     const silent = [...this.#flights].filter(([, flight]) => flight.heard === null);
     for (const [offset, flight] of this.#flights) {
-      if (flight.heard !== null && now - flight.heard >= timeout) void this.#send(offset);
+      if (flight.heard !== null && now - flight.heard >= timeout) void this.#send(offset, flight.size);
     }
     if (silent.length < this.#flights.size || !silent.length) return;
     const [offset, flight] = silent.reduce((a, b) => (a[0] < b[0] ? a : b));
     if (now - flight.sent < Math.max(timeout, this.#probe)) return;
     this.#probe = Math.min(this.#probe * 2, 30_000);
-    void this.#send(offset);
+    void this.#send(offset, flight.size);
   }
+}
+
+/** Whether a Jupyter server gave this page: it left its settings here (`PageConfig` of @jupyterlab/coreutils). */
+function jupyter(): boolean {
+  return !!document.getElementById("jupyter-config-data");
 }
 
 /** SHA-256 in hex; null on plain http away from localhost, where browsers have no `crypto.subtle`. */

@@ -240,3 +240,45 @@ test("the picture that is already there is not sent again", async () => {
   choose(ui.getByLabelText("First frame"), picture(11));
   await until(() => chunks().length === 2);
 });
+
+test("on a Jupyter server's page chunks grow while answers come fast, to 4 MB and no more", async () => {
+  document.body.insertAdjacentHTML("beforeend", '<script id="jupyter-config-data" type="application/json">{}</script>');
+  kernel((message) => receiver.take(message));
+  const { ui } = show(model);
+  const file = picture(30_000_000);
+  choose(ui.getByLabelText("First frame"), file);
+  await until(() => ui.queryByText("Reading…"));
+  document.getElementById("jupyter-config-data")!.remove();
+  const sizes = chunks().map(({ buffer }) => buffer!.byteLength);
+  expect(sizes[0]).toBeLessThanOrEqual(512 * 1000);
+  expect(Math.max(...sizes)).toBe(4_000_000);
+  expect(sizes.length).toBeLessThan(20);
+  expect(await sha256(receiver.file(chunks()[0]!.upload))).toBe(await sha256(await file.arrayBuffer()));
+});
+
+test("on a slow line chunks stay small, so that progress is seen", async () => {
+  document.body.insertAdjacentHTML("beforeend", '<script id="jupyter-config-data" type="application/json">{}</script>');
+  const held: SentOf<"upload">[] = [];
+  kernel((message) => held.push(message));
+  const { ui } = show(model);
+  choose(ui.getByLabelText("First frame"), picture(CHUNK * 6));
+  for (let answered = 0; answered < 6; answered += 1) {
+    await until(() => held.length);
+    await pass(400);
+    receiver.take(held.shift()!);
+  }
+  await until(() => ui.queryByText("Reading…"));
+  document.getElementById("jupyter-config-data")!.remove();
+  expect(chunks().map(({ buffer }) => buffer!.byteLength)).toEqual(Array(6).fill(CHUNK));
+});
+
+test("a large picture goes by its name for a second, so that drawing it doesn't hold up sending it", async () => {
+  kernel(() => {});
+  const { ui, el } = show(model);
+  choose(ui.getByLabelText("First frame"), picture(10_000_001, "harbour.jpg"));
+  await until(() => ui.queryByText("harbour.jpg"));
+  expect(el.querySelector("[data-slot=first_frame] img")).toBeNull();
+  await pass(1_100);
+  expect(ui.queryByText("harbour.jpg")).toBeNull();
+  expect(el.querySelector("[data-slot=first_frame] img")).not.toBeNull();
+});

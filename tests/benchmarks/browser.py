@@ -1,4 +1,4 @@
-"""What a person sees in JupyterLab, in a real Chromium: ``python -m tests.benchmarks.browser [widget upload video …]``."""
+"""What a person sees in JupyterLab, in a real Chromium: ``python -m tests.benchmarks.browser [part …]``."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,17 @@ from playwright.sync_api import Browser
 
 from scripts import bench
 from scripts.jupyter import START_TIMEOUT
-from tests.benchmarks.browser_page import PATIENCE, STOPWATCH, ask, fresh, milliseconds
+from tests.benchmarks.browser_page import PATIENCE, STOPWATCH, fresh, milliseconds
 from tests.benchmarks.browser_widget import OURS
 from tests.e2e.lab import Lab
+from tests.e2e.notebook import Notebook
 
 APP = Path(__file__).with_name("gradio_app.py")
 ROUNDS = 5
 PICKER = """() => window.stopwatch.appears(document, () => {
-    const picker = [...document.querySelectorAll("button, label")].find((each) => /Drop Image Here/.test(each.textContent));
+    const picker = [...document.querySelectorAll("button, label")].find(
+        (each) => each.textContent.includes("Drop Image Here"),
+    );
     return picker?.offsetHeight && picker;
 }).then(() => window.stopwatch.painted()).then(() => performance.now())"""
 """Milliseconds from the beginning of the navigation to the frame in which the picker is painted."""
@@ -100,29 +103,33 @@ def opened(browser: Browser, url: str) -> list[tuple[float, int]]:
     return figures
 
 
+def widget(notebook: Notebook) -> tuple[float, int]:
+    """Milliseconds and bytes of the first widget of a kernel, in a JupyterLab that is open."""
+    fresh(notebook)
+    traffic = Traffic(notebook.page)
+    painted = milliseconds(notebook, "widget", **OURS)
+    traffic.close()
+    return painted, traffic.bytes
+
+
+def line(name: str, rounds: Sequence[tuple[float, int]]) -> str:
+    """Seconds and kilobytes of several rounds, in words."""
+    times, sizes = ([figure[column] for figure in rounds] for column in (0, 1))
+    low, median, high = (f"{each / 1000:.2f}" for each in (min(times), statistics.median(times), max(times)))
+    return (
+        f"        {name}: painted after {median} s (min {low}, max {high}), {statistics.median(sizes) / 1000:,.0f} KB"
+    )
+
+
 def report(browser: Browser, lab: Lab) -> list[bool]:
     """Print the lines about Gradio's page; they have no target."""
     notebook = lab.notebook([""], name="gradio.ipynb")
-    milliseconds(notebook, "widget", **OURS)
-    fresh(notebook)
-    traffic = Traffic(lab.page)
-    first = milliseconds(notebook, "widget", **OURS)
-    size = traffic.bytes
-    traffic.close()
+    milliseconds(notebook, "widget", **OURS)  # what the page loads once
+    ours = [widget(notebook) for _ in range(ROUNDS)]
     notebook.close()
-    ours = [first]
     with served() as url:
-        rounds = [opened(browser, url) for _ in range(ROUNDS)]
-    cold, warm = zip(*rounds, strict=True)
-    for name, figures in (("never seen before", cold), ("seen before", warm)):
-        times, sizes = zip(*figures, strict=True)
-        print(
-            f"        Gradio's page, {name}: its picker painted {statistics.median(times) / 1000:.2f} s after opening "
-            f"(min {min(times) / 1000:.2f}, max {max(times) / 1000:.2f}), {statistics.median(sizes) / 1000:,.0f} KB"
-        )
-    print(
-        f"        … against the widget in an open JupyterLab: {ours[0] / 1000:.2f} s with the kernel's imports, "
-        f"{size / 1000:,.0f} KB, uncompressed by websocket",
-        flush=True,
-    )
+        cold, warm = zip(*(opened(browser, url) for _ in range(ROUNDS)), strict=True)
+    print(line("Gradio's page with its picker, in a browser that has never seen it", cold))
+    print(line("… in one that has", warm))
+    print(line("… the widget in an open JupyterLab, with its kernel's imports", ours), flush=True)
     return []

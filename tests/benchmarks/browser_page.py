@@ -100,4 +100,3 @@ class Turns:
         low, high, rounds = min(self.ratios), max(self.ratios), len(self.ratios)
         ours, theirs = (f"{statistics.median(column):,.0f} {self.unit}" for column in (self.ours, self.theirs))
         return f"{self.ratio:.2f} ({ours} / {theirs}; min {low:.2f}, max {high:.2f}, {rounds} rounds)"
-

@@ -95,9 +95,7 @@ def report(_browser: Browser, lab: Lab) -> list[bool]:
     send_raw(notebook, numbers), choose_picture(notebook, next(pictures), reading)
     turns = Turns("MB/s")
     for _ in range(ROUNDS):
-        turns.take(
-            lambda: choose_picture(notebook, next(pictures), reading), lambda: send_raw(notebook, numbers)
-        )
+        turns.take(lambda: choose_picture(notebook, next(pictures), reading), lambda: send_raw(notebook, numbers))
     notebook.close()
     size = photos[0].stat().st_size / 1e6
     name = f"{size:.0f} MB image, browser → kernel, every chunk's SHA-256 checked / one raw comm message of 9 MB"

@@ -1,4 +1,4 @@
-"""The smallest Gradio page from a picture to a video: ``python gradio_app.py PORT``, in the environment `.venv-bench`."""
+"""The smallest Gradio page from a picture to a video: ``python gradio_app.py PORT``, in `.venv-bench`."""
 
 from __future__ import annotations
 

@@ -37,3 +37,11 @@ def test_importing_the_package_imports_nothing_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"anywidget", "httpx", "PIL", "av", "sqlalchemy", "numpy", "starlette", "uvicorn", "IPython", "asyncio"}
     assert not heavy & set(loaded)
+
+
+def test_a_widget_is_shown_before_what_only_a_submission_needs_is_imported(tmp_path):
+    code = "import sys, kling_widget; kling_widget.KlingWidget(); print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    loaded = run.stdout.split()
+    assert "anywidget" in loaded
+    assert not {"httpx", "sqlalchemy", "PIL", "av", "starlette"} & set(loaded)

@@ -116,7 +116,8 @@ function Full({ view, slot, label }: Props) {
 
 function SlotPreview({ view, slot }: { view: View; slot: Slot }) {
   const [undecoded, setUndecoded] = useState<string | null>(null);
-  const { local, frame, phase } = view.pictures[slot];
+  const { local, name, frame, phase } = view.pictures[slot];
+  if (name) return <span class="kw-name">{name}</span>;
   if (local && local !== undecoded) return <img src={local} alt="" onError={() => setUndecoded(local)} />;
   if (!frame || phase !== "idle") return null; // e.g. HEIC: the kernel's preview follows
   if (frame.url) {
