@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import background, pending, polling
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from .ledger import Ledger, Row
     from .studio import Studio
+
+
+Step = Callable[[], Mapping[str, Any]]  # blocks; gives changes of the row
 
 
 class Bookkeeping:
@@ -38,14 +41,22 @@ class Bookkeeping:
     async def _reread(self) -> None:
         await self._take_in(await background.in_thread(self._studio.reread, self.row))
 
-    async def _update(self, **changes: Any) -> Row:
-        """Change the row while we hold its lease."""
+    async def _update(self, first: Step = dict, **changes: Any) -> Row:
+        """Change the row while we hold its lease. `first` is done just before, beside the loop; it may give changes."""
         key, owner = self.row.client_request_id, self._studio.leases.owner
-        return await self._take_in(await background.in_thread(self._ledger.update, key, owner=owner, **changes))
 
-    async def _settle(self, **changes: Any) -> None:
-        """Write what became of our submission, also if another process has taken over meanwhile."""
-        await self._take_in(await background.in_thread(self._ledger.settle, self.row.client_request_id, **changes))
+        def write() -> Row:
+            return self._ledger.update(key, owner=owner, **{**changes, **first()})
+
+        return await self._take_in(await background.in_thread(write))
+
+    async def _settle(self, first: Step = dict, **changes: Any) -> None:
+        """Write what became of our submission, also if another process has taken over meanwhile. `first` as above."""
+
+        def write() -> Row:
+            return self._ledger.settle(self.row.client_request_id, **{**changes, **first()})
+
+        await self._take_in(await background.in_thread(write))
 
     async def _take_in(self, row: Row) -> Row:
         before, self.row = self.row, row

@@ -24,12 +24,13 @@ from .errors import (
     StoppedWatchingError,
     SubmissionUnknownError,
 )
-from .kept_pictures import wire_request
+from .kept_pictures import wire_body
 from .ledger import FREE_TAKE, LeaseLostError
 from .money import usd_of
 from .saving import save, show
 
 if TYPE_CHECKING:
+    from .body import Body
     from .ledger import Row
     from .studio import Studio
     from .task import Task
@@ -50,10 +51,15 @@ class Course(Bookkeeping):
         The ledger's row.
     on_change
         Called on the background loop after every change.
+    is_shown
+        Whether somebody shows it, and will show its video the moment it is there.
     """
 
-    def __init__(self, studio: Studio, row: Row, *, on_change: Callable[[], object]) -> None:
+    def __init__(
+        self, studio: Studio, row: Row, *, on_change: Callable[[], object], is_shown: Callable[[], bool]
+    ) -> None:
         super().__init__(studio, row, on_change=on_change)
+        self._is_shown = is_shown
         self.note = ""
         self._posting = False
         self._just_accepted = False
@@ -72,17 +78,19 @@ class Course(Bookkeeping):
         KlingError
             Why there is no video.
         """
-        await self._reread()
+        if self.row.client_request_id not in self._studio.unsent:  # else we wrote it a moment ago
+            await self._reread()
         self.expected = await background.in_thread(self._studio.expectation, self.row)
         self._on_change()
         leases = self._studio.leases
         while True:
             self._raise_if_refused()
             if self.row.saved is not None and await background.in_thread(self._bring):
-                return await show(self._studio, self.row)
-            if await leases.claim(self.row):
+                return await show(self._studio, self.row, rendered=self._is_shown())
+            claimed = await leases.claim(self.row)
+            if claimed is not None:
                 try:
-                    return await self._go()
+                    return await self._go(claimed)
                 except LeaseLostError:
                     pass  # this process slept too long, and another one goes on: its news come through the ledger
                 finally:
@@ -93,9 +101,9 @@ class Course(Bookkeeping):
     def _bring(self) -> bool:
         return self._studio.workspace.bring(self._studio.video_target(self.row))
 
-    async def _go(self) -> Video:
-        """Go on as the one process that does."""
-        await self._reread()  # now that nobody else changes it
+    async def _go(self, claimed: Row) -> Video:
+        """Go on as the one process that does, with the row as it is now that nobody else changes it."""
+        await self._take_in(claimed)
         self._raise_if_refused()
         if self.row.status == "submitting" and self.row.client_request_id in self._studio.unsent:
             await self._submit()
@@ -103,7 +111,7 @@ class Course(Bookkeeping):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
         if self.row.status != "completed":
             await self._poll()
-        video = await save(self._studio, self.row, self._update, self._say)
+        video = await save(self._studio, self.row, self._update, self._say, rendered=self._is_shown())
         if self.row.usd is None:
             background.go(self._studio.account.settle_later(self.row))
         return video
@@ -118,40 +126,45 @@ class Course(Bookkeeping):
         await self._take_in(await background.in_thread(self._ledger.update, self.row.client_request_id, **facts))
 
     async def _submit(self) -> None:
-        async with self._studio.submissions:
-            try:
-                request = await background.in_thread(wire_request, self._studio.workspace, self.row)
-                await self._write_ahead()
-                reference = self.row.client_request_id
-                self._posting = True
-                self._studio.unsent.discard(reference)
-                task = await self._studio.client.create(request, client_request_id=reference, on_wait=self._waits)
-            except SubmissionUnknownError:
-                await self._settle(status="unknown")
-            except KlingError as error:
-                with contextlib.suppress(KlingError):  # the first error is the one to tell
-                    await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
-                raise
-            else:
-                self.note, self._just_accepted = "", True
-                await self._accepted(task.id, time.time(), task)
-            finally:
-                self._posting, self.note = False, ""
+        try:
+            task = await self._post()
+        except SubmissionUnknownError:
+            await self._settle(status="unknown")
+        except KlingError as error:
+            with contextlib.suppress(KlingError):  # the first error is the one to tell
+                await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
+            raise
+        else:
+            self.note, self._just_accepted = "", True
+            await self._accepted(task.id, time.time(), task)
+        finally:
+            self._posting, self.note = False, ""
         if self._stop_wanted:
             raise asyncio.CancelledError
         if self.row.status == "unknown":
             await self._look_up()
 
-    async def _write_ahead(self) -> None:
-        """The last step before the POST: what is needed to find it again, and the lease, are on the disk."""
+    async def _post(self) -> Task:
+        """Send it, as one of a few at a time: each holds its pictures in memory."""
+        async with self._studio.submissions:
+            body = await background.in_thread(self._prepared)
+            await self._update(lease_until=self._studio.leases.until())  # the last step: the lease is on the disk
+            reference = self.row.client_request_id
+            self._posting = True
+            self._studio.unsent.discard(reference)
+            return await self._studio.client.create(body, client_request_id=reference, on_wait=self._waits)
+
+    def _prepared(self) -> Body:
+        """What is to be sent; what is needed to find it again is on the disk when this returns."""
+        body = wire_body(self._studio.workspace, self.row)
         try:
-            await background.in_thread(pending.write, self._folder, self.row)
+            pending.write(self._folder, self.row)
         except OSError as error:
             raise KlingError(
                 f"The workspace {self._folder} cannot be written: {(error.strerror or str(error)).lower()}.",
                 hint="Nothing was submitted. Make room, or choose another folder with workspace=….",
             ) from error
-        await self._update(lease_until=self._studio.leases.until())
+        return body
 
     def _waits(self, _seconds: float) -> None:
         self._say("The server cannot be reached or is busy; trying again.")
@@ -162,12 +175,14 @@ class Course(Bookkeeping):
             self._on_change()
 
     async def _accepted(self, generation_id: str | None, at: float, task: Task | None) -> None:
-        with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough
-            await background.in_thread(pending.note_id, self._folder, self.row.client_request_id, str(generation_id))
+        def note() -> dict[str, Any]:
+            with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough
+                pending.note_id(self._folder, self.row.client_request_id, str(generation_id))
+            return {}
+
+        news = _news(task) if task else {}
         try:
-            await self._settle(
-                status="queued", generation_id=generation_id, accepted=at, **(_news(task) if task else {})
-            )
+            await self._settle(note, status="queued", generation_id=generation_id, accepted=at, **news)
         except KlingError as error:
             error.generation_id, error.may_have_cost = generation_id, True
             raise
@@ -242,7 +257,9 @@ class Course(Bookkeeping):
         news = _news(task)
         if task.state == "completed":
             now = time.time()
-            await self._update(status="completed", completed=now, took=took, video_url=task.video_url, **news)
+            await self._update(
+                self._named, status="completed", completed=now, took=took, video_url=task.video_url, **news
+            )
         elif task.state == "error":
             name = task.error.name if task.error else "error"
             message = task.error.message if task.error else "The vendor gave no reason."
@@ -258,6 +275,9 @@ class Course(Bookkeeping):
             status = self.row.status if not task.status else "queued" if queued else "generating"
             if status != self.row.status or task.status != self.row.vendor_status:
                 await self._update(status=status, **news)
+
+    def _named(self) -> dict[str, Any]:
+        return {"video_file": self._studio.video_target(self.row).name}
 
 
 def stopped(row: Row, why: str) -> StoppedWatchingError:

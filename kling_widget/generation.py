@@ -51,7 +51,7 @@ class Generation:
     """
 
     def __init__(self, studio: Studio, row: Row) -> None:
-        self._course = Course(studio, row, on_change=self._changed)
+        self._course = Course(studio, row, on_change=self._changed, is_shown=self._is_shown)
         self._lock = threading.Lock()
         self._listeners: list[Listener] = []
         self._finished: Future[Video] = Future()
@@ -242,6 +242,10 @@ class Generation:
             self._finished.set_result(self.video)
         elif self.error is not None:
             self._finished.set_exception(self.error)
+
+    def _is_shown(self) -> bool:
+        with self._lock:
+            return bool(self._listeners)
 
     def _changed(self) -> None:
         with self._lock:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .body import Body
 from .errors import ImageError
 from .images import SourceImage
 from .request import ImageToVideoRequest
@@ -38,21 +38,18 @@ def kept_picture(workspace: Workspace, facts: Mapping[str, Any]) -> SourceImage:
     return replace(picture, sha256=facts["sha256"])
 
 
-def wire_request(workspace: Workspace, row: Row) -> ImageToVideoRequest:
-    """The request with its pictures put in; read only when its turn to be sent has come.
+def wire_body(workspace: Workspace, row: Row) -> Body:
+    """What is sent for a row, with the pictures' bytes in it; read only when its turn to be sent has come.
+
+    All of them before the first byte leaves: a picture that can't be read must not end a submission half way.
 
     Raises
     ------
     ImageError
         A picture is no longer there.
     """
-
-    def resolve(reference: str) -> str:
-        data = _kept_bytes(workspace, reference.removeprefix("sha256:"))
-        media_type = "image/png" if data.startswith(b"\x89PNG") else "image/jpeg"
-        return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
-
-    return ImageToVideoRequest(**row.request).filled(resolve)
+    request = ImageToVideoRequest(**row.request)
+    return Body(request.body(), lambda reference: _kept_bytes(workspace, reference.removeprefix("sha256:")))
 
 
 def _kept_bytes(workspace: Workspace, sha256: str) -> bytes:

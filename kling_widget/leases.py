@@ -79,8 +79,12 @@ class Leases:
         """Seconds between two looks at what another process goes on with, on a provider `pace` times the vendor's."""
         return max(LOOK / pace, LOOK_FASTEST)
 
-    async def claim(self, row: Row) -> bool:
+    async def claim(self, row: Row) -> Row | None:
         """Take the lease of a row as it was just read, if it is free, ours, or left behind.
+
+        Returns
+        -------
+        The row as it is now that we have it; None where another process goes on with it.
 
         Raises
         ------
@@ -90,25 +94,34 @@ class Leases:
         owner, key = self.owner, row.client_request_id
         stale = row.lease_owner not in (None, owner) and self._is_stale(row)
         if row.lease_owner not in (None, owner) and not stale:
-            return False
-        if not await background.in_thread(self._claim, row, owner, stale):
-            return False
+            return None
+        claimed = await background.in_thread(self._claim, row, owner, stale)
+        if claimed is None:
+            return None
         self._seen.pop(key, None)
         self._held.add(key)
         if self._beating is None or self._beating.done():
             self._beating = asyncio.get_running_loop().create_task(self._beat())
-        return True
+        return claimed
 
-    def _claim(self, row: Row, owner: str, stale: bool) -> bool:
+    def _claim(self, row: Row, owner: str, stale: bool) -> Row | None:
         # The loop still runs while the process ends: what was given up must not be taken again.
         with self._ending:
-            return not self._ended and self._ledger().claim(row, owner, self.until(), stale=stale)
+            if self._ended or not self._ledger().claim(row, owner, self.until(), stale=stale):
+                return None
+        return self._ledger().get(row.client_request_id) or row
 
     async def release(self, client_request_id: str) -> None:
         """Let others go on with it. Where the ledger can't be written the lease runs out by itself."""
-        self._held.discard(client_request_id)
+        if client_request_id not in self._held:
+            return
+        self.let_go(client_request_id)
         with contextlib.suppress(KlingError):
             await background.in_thread(self._ledger().release, self.owner, client_request_id)
+
+    def let_go(self, client_request_id: str) -> None:
+        """Renew it no more: the row has no lease of ours any longer."""
+        self._held.discard(client_request_id)
 
     def check(self, client_request_id: str) -> None:
         """Raise `LeaseLostError` if another process has taken it over, as far as the last heartbeat knows."""

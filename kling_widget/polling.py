@@ -11,7 +11,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 MEDIAN_5S = 186.0  # seconds for a 5 s clip; the vendor's sample run took 3 min 6 s
 MEDIAN_10S = 2 * MEDIAN_5S  # a guess until the ledger knows better: twice the frames
@@ -150,7 +150,12 @@ def expect(
     price
         What a question costs: as much as being late by this share of the usual time.
     """
-    learner = Learner(MEDIAN_10S if duration == 10 else MEDIAN_5S)
+    return _expected(MEDIAN_10S if duration == 10 else MEDIAN_5S, tuple(known), time_factor, price)
+
+
+@lru_cache(maxsize=16)  # a thousand that begin together expect the same, and share one plan
+def _expected(median: float, known: tuple[float, ...], time_factor: float, price: float) -> Expectation:
+    learner = Learner(median)
     for seconds in known:
         learner.learn(seconds)
     return learner.expectation(time_factor, price)

@@ -6,20 +6,19 @@ Field names, types and rules are those of the vendor's specification
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 import sys
 import uuid
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from . import motion
+from .body import Body
 from .errors import InvalidRequestError
-from .rules import check_cfg_scale, check_duration, check_picture, check_text, is_reference, shown
+from .rules import check_cfg_scale, check_duration, check_picture, check_text, shown
 
 MODEL = "kling-video/v1.6/pro/image-to-video"  # the specification's only value
 RATIOS = ("16:9", "9:16", "1:1")  # the specification's enum of the two deprecated fields
@@ -123,33 +122,13 @@ class ImageToVideoRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         Raises
         ------
         InvalidRequestError
-            A picture is only a reference (see :meth:`filled`): sending it would ask for something else.
+            A picture is only a reference, as `Body` resolves them: sending it would ask for something else.
         """
-
-        def refuse(reference: str) -> str:
-            raise InvalidRequestError(f"The picture {reference} was not put in before sending.")
-
-        return msgspec.json.encode(self.filled(refuse).body())
+        return b"".join(Body(self.body()).pieces())
 
     def content_hash(self) -> str:
         """SHA-256 (hex) of what is asked for: equal for equal requests. Meant for requests with references."""
         return hashlib.sha256(msgspec.json.encode(self.body(), order="deterministic")).hexdigest()
-
-    def filled(self, resolve: Callable[[str], str]) -> ImageToVideoRequest:
-        """A copy in which every picture reference (``sha256:<hex>``) is replaced by what `resolve` gives for it."""
-        force = msgspec.structs.force_setattr
-        filled = copy.copy(self)
-
-        def fill(value: str) -> str:
-            return resolve(value) if is_reference(value) else value
-
-        for name in PICTURE_FIELDS:
-            if (value := getattr(self, name)) is not None:
-                force(filled, name, fill(value))
-        if self.dynamic_masks is not None:
-            masks = tuple(msgspec.structs.replace(mask, mask=fill(mask.mask)) for mask in self.dynamic_masks)
-            force(filled, "dynamic_masks", masks)
-        return filled
 
     def preflight(self) -> dict[str, str]:
         """What the model will probably not take: a sentence by field. Advice: the vendor documents no such limit."""

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import background, mp4_metadata, pending, retry
 from .download import StaleUrlError, download
@@ -30,7 +30,7 @@ PATIENCE = 900.0  # seconds a store that cannot be reached is tried again; after
 Update = Callable[..., Awaitable["Row"]]  # changes the ledger's row and returns it
 
 
-async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], object]) -> Video:
+async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], object], *, rendered: bool) -> Video:
     """Fetch a video unless it is there, and put it in its place.
 
     Parameters
@@ -43,6 +43,8 @@ async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], ob
         Changes that row.
     say
         Called with a sentence on what it waits for, and with an empty one when that is over.
+    rendered
+        As of `show`.
 
     Raises
     ------
@@ -51,28 +53,49 @@ async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], ob
     LeaseLostError
         Another process does that now.
     """
-    target = await background.in_thread(studio.video_target, row)
+    target, is_there = await background.in_thread(_looked_for, studio, row)
     if row.video_file != target.name:
         row = await update(video_file=target.name)
-    if row.saved is None and await background.in_thread(_is_there, studio.workspace, target, row):
-        await background.in_thread(_drop_partials, target)
-        await _deliver(studio, row, target, say)
-        row = await update(saved=time.time())  # whoever fetched it died before saying so
-    if row.saved is None or not await background.in_thread(studio.workspace.bring, target):
+    if row.saved is None and is_there:
+        row = await _saved(studio, row, target, update, say)  # whoever fetched it died before saying so
+    elif not is_there:
         try:
             row = await _fetch(studio, row, target, update, say)
         except DownloadError as error:
             error.generation_id = row.generation_id
             studio.leases.check(row.client_request_id)
             raise
-    await background.in_thread(_tidy, studio.workspace.path, target, row)
-    return await show(studio, row)
+
+    def tidied() -> Video:
+        _tidy(studio.workspace.path, target, row)
+        return _shown(studio, row, rendered)
+
+    return await background.in_thread(tidied)
 
 
-async def show(studio: Studio, row: Row) -> Video:
-    """The saved video, with its poster and size read once, so that showing it blocks nobody."""
-    video = await background.in_thread(studio.video_of, row)
-    await background.in_thread(video.html)
+def _looked_for(studio: Studio, row: Row) -> tuple[Path, bool]:
+    """Where its video goes, and whether the whole of it is there: before it was said to be saved, it must say so."""
+    target = studio.video_target(row)
+    workspace = studio.workspace
+    return target, _is_there(workspace, target, row) if row.saved is None else workspace.bring(target)
+
+
+async def show(studio: Studio, row: Row, *, rendered: bool) -> Video:
+    """The saved video.
+
+    Parameters
+    ----------
+    rendered
+        With its poster and size read, so that whoever shows it at once is not blocked by that. A thousand clips that
+        nobody looks at need no frame decoded, and no 50 KB of posters each.
+    """
+    return await background.in_thread(_shown, studio, row, rendered)
+
+
+def _shown(studio: Studio, row: Row, rendered: bool) -> Video:
+    video = studio.video_of(row)
+    if rendered:
+        video.html()
     return video
 
 
@@ -97,11 +120,23 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update, say: Ca
         except StaleUrlError as error:
             stale = error
         else:
-            await background.in_thread(_drop_partials, target)  # first: nobody takes up again what is saved
-            await _deliver(studio, row, target, say)
-            return await update(saved=time.time())
+            return await _saved(studio, row, target, update, say)
     assert stale is not None
     raise stale
+
+
+async def _saved(studio: Studio, row: Row, target: Path, update: Update, say: Callable[[str], object]) -> Row:
+    """Say that it is saved, and with the same write that nobody need go on with it."""
+
+    await _deliver(studio, row, target, say)
+
+    def tidy() -> dict[str, Any]:
+        _drop_partials(target)  # first: nobody takes up again what is saved
+        return {}
+
+    row = await update(tidy, saved=time.time(), lease_owner=None, lease_until=None)
+    studio.leases.let_go(row.client_request_id)
+    return row
 
 
 async def _deliver(studio: Studio, row: Row, target: Path, say: Callable[[str], object]) -> None:

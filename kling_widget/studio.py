@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .money import Spending
     from .request import ImageToVideoRequest
 
-SUBMISSIONS_AT_ONCE = 4  # each holds one picture as Base64 in memory, some 13 MB at most
+SUBMISSIONS_AT_ONCE = 8  # each holds its pictures in memory, some 10 MB
 
 Take = int | Literal["new"]
 

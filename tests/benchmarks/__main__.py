@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import kling_widget
-from tests.benchmarks import browser, ledger, polling
+from scripts import bench
+from tests.benchmarks import body, browser, ledger, polling, rivals, thousand
 from tests.benchmarks.verdicts import verdict
 
 STATIC = Path(kling_widget.__file__).parent / "static"
@@ -28,30 +29,36 @@ def bundle() -> bool:
     return verdict("front end, gzipped bytes", f"{total:,} ({parts})", total <= BUNDLE_TARGET, f"≤ {BUNDLE_TARGET:,}")
 
 
-def seconds(code: str) -> float:
+def seconds(code: str, by: str) -> float:
     """Seconds a fresh interpreter takes for `code`."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([by, "-c", code], check=True)
     return time.perf_counter() - began
 
 
-def ratio(name: str, ours: str, theirs: str, target: float | None) -> bool:
-    """Median of the ratios of alternating runs of two imports."""
-    seconds(ours), seconds(theirs)  # bytecode and file caches
-    ratios = [seconds(ours) / seconds(theirs) for _ in range(ROUNDS)]
+def ratio(
+    name: str, ours: str, theirs: str, target: float | None, *, rounds: int = ROUNDS, by: str = sys.executable
+) -> bool:
+    """Median of the ratios of alternating runs of two imports, by this Python or another."""
+    seconds(ours, by), seconds(theirs, by)  # bytecode and file caches
+    ratios = [seconds(ours, by) / seconds(theirs, by) for _ in range(rounds)]
     low, median, high = min(ratios), statistics.median(ratios), max(ratios)
-    shown = f"{median:.2f} (min {low:.2f}, max {high:.2f}, {ROUNDS} alternating runs)"
+    shown = f"{median:.2f} (min {low:.2f}, max {high:.2f}, {rounds} alternating runs)"
     aim = "none" if target is None else f"≤ {target:.2f}"
     return verdict(name, shown, target is None or median <= target, aim)
 
 
 def main() -> int:
-    theirs = "import anywidget, httpx"
+    theirs, others = "import anywidget, httpx", bench.interpreter()
     results = [
         bundle(),
         ratio("import kling_widget / import anywidget, httpx", "import kling_widget", theirs, IMPORT_TARGET),
         # The package imports its rooms on first use; this is what the first KlingWidget() pays.
         ratio("… and its widget / the same", "import kling_widget; kling_widget.KlingWidget", theirs, None),
+        ratio("import gradio / import kling_widget", "import gradio", "import kling_widget", None, rounds=5, by=others),
+        *body.report(),
+        *thousand.report(),
+        *rivals.report(others),
         *polling.report(),
         *ledger.report(),
         *browser.report(),

@@ -343,13 +343,14 @@ def test_one_that_is_told_to_wait_holds_all(
     monkeypatch.setattr(client, "ask", noted)
     monkeypatch.setattr(Gate, "refused", held_back)
     vendor.simulator.faults.add(Fault("submit", "status_code", code=429, retry_after=1))
-    results = start_on(vendor, tmp_path, rows_of(cat, 8)).wait(DEADLINE)
+    count = 2 * SUBMISSIONS_AT_ONCE
+    results = start_on(vendor, tmp_path, rows_of(cat, count), concurrency=count).wait(DEADLINE)
     assert {each.status for each in results} == {"completed"}
     ((since, seconds),) = held
     after = [moment for moment in began if moment > since]
-    assert len(after) >= 8 - SUBMISSIONS_AT_ONCE
+    assert len(after) >= count - SUBMISSIONS_AT_ONCE
     assert min(after) >= since + seconds >= since + 1
-    assert len(submissions(vendor)) == 9
+    assert len(submissions(vendor)) == count + 1
 
 
 def test_a_key_that_is_refused_ends_the_submissions(vendor: SimulatorServer, tmp_path: Path, cat: Path) -> None:

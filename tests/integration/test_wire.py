@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import socket
 import threading
+import time
 import warnings
+from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
-from kling_widget import Client, ImageToVideoRequest, InvalidRequestError, ServerError, SubmissionUnknownError
+from kling_widget import (
+    Client,
+    ImageToVideoRequest,
+    InvalidRequestError,
+    ServerError,
+    SubmissionUnknownError,
+    connections,
+)
+from kling_widget.body import Body
 from kling_widget.simulator import Fault
 from kling_widget.task import Found
 from tests.integration.conftest import KEY, submissions
@@ -150,6 +163,99 @@ async def test_429_is_tried_again_after_what_the_vendor_asked_for(server):
     assert len(submissions(server)) == 3
     assert len(waits) == 2
     assert min(waits) >= 1
+
+
+LARGE = b"\xff\xd8\xff" + bytes(range(256)) * 35_000
+"""Nine megabytes that begin as a JPEG does."""
+
+
+def large_body():
+    made = request(image_url="sha256:" + "0" * 64)
+    return Body(made.body(), lambda reference: LARGE)
+
+
+async def test_a_large_picture_arrives_whole_each_time_it_is_sent():
+    """The first answer is a 429, after which the same body leaves once more."""
+    bodies, heads = [], []
+
+    def answer(listener):
+        for status in (b"429 Too Many Requests", b"201 Created"):
+            connection, _ = listener.accept()
+            with connection:
+                head, body = _read_head(connection)
+                heads.append(head.lower())
+                while len(body) < large_body().size:
+                    body += connection.recv(1 << 20)
+                bodies.append(json.loads(body))
+                connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 12\r\n\r\n" + b'{"id":"abc"}')
+
+    async with _answering(answer) as url, Client(KEY, url) as client:
+        assert (await client.create(large_body())).id == "abc"
+    assert [body["image_url"] for body in bodies] == [f"data:image/jpeg;base64,{base64.b64encode(LARGE).decode()}"] * 2
+    for head in heads:
+        assert b"\r\ncontent-length: %d\r\n" % large_body().size in head
+        assert b"transfer-encoding" not in head
+
+
+async def test_a_connection_that_breaks_within_the_body_is_unknown_and_never_sent_again():
+    raised, others = threading.Event(), []
+
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection:
+            _read_head(connection)
+            connection.recv(1 << 16)  # and closes with the rest unread, which is a reset
+        raised.wait(60)
+        listener.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            others.append(listener.accept())
+
+    async with _answering(answer) as url, Client(KEY, url) as client:
+        with pytest.raises(SubmissionUnknownError):
+            await client.create(large_body())
+        raised.set()
+    assert others == []
+
+
+async def test_on_a_slow_line_each_piece_has_its_time(monkeypatch):
+    """All of it takes longer than a write may take."""
+    monkeypatch.setattr(connections, "TIMEOUT", httpx.Timeout(60.0, write=1.5))
+    began = time.monotonic()
+
+    def answer(listener):
+        connection, _ = listener.accept()
+        with connection:
+            _, body = _read_head(connection)
+            left = large_body().size - len(body)
+            while left:
+                time.sleep(0.03)
+                left -= len(connection.recv(min(left, 1 << 17)))
+            connection.sendall(b'HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{"id":"abc"}')
+
+    async with _answering(answer) as url, Client(KEY, url) as client:
+        assert (await client.create(large_body())).id == "abc"
+    assert time.monotonic() - began > 1.5
+
+
+def _read_head(connection):
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(1 << 16)
+    head, _, body = received.partition(b"\r\n\r\n")
+    return head + b"\r\n", body
+
+
+@asynccontextmanager
+async def _answering(answer):
+    """A server of a few lines in a thread of its own, with small buffers: what it doesn't read waits at the sender."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        thread = threading.Thread(target=answer, args=(listener,))
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(timeout=60)
 
 
 async def test_a_server_that_is_not_there_is_tried_again_and_then_named():

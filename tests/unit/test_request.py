@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -131,7 +130,7 @@ def test_the_hash_is_that_of_what_is_asked_for():
     assert request(cfg_scale=0).content_hash() != request().content_hash()
 
 
-def test_references_to_pictures_are_filled_in_everywhere_and_never_sent():
+def test_references_to_pictures_are_never_sent():
     reference = "sha256:" + "a" * 64
     with_references = request(
         image_url=reference,
@@ -140,17 +139,6 @@ def test_references_to_pictures_are_filled_in_everywhere_and_never_sent():
     )
     with pytest.raises(InvalidRequestError, match="was not put in"):
         with_references.to_json()
-    filled = with_references.filled(lambda found: DATA if found == reference else found)
-    assert reference not in filled.to_json().decode()
-    assert filled.to_json().decode().count(DATA) == 3
-
-
-def test_filling_references_does_not_warn_again():
-    with pytest.warns(DeprecationWarning, match="ratio"):
-        made = request(ratio="1:1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        made.filled(str)
 
 
 def test_a_repr_never_prints_the_megabytes_of_a_picture():
