@@ -118,6 +118,34 @@ class Workspace:
     def _leads_out(self, path: Path) -> bool:
         return path.is_symlink() and not path.resolve().is_relative_to(self.path)
 
+    # Whether another process has the same workspace
+
+    def leave_mark(self, name: str) -> None:
+        """Leave a mark that every process on this workspace sees.
+
+        Raises
+        ------
+        KlingError
+            The workspace can't be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / name).touch()
+        except OSError as error:
+            raise KlingError(
+                f"The workspace {self.path} cannot be written: {(error.strerror or str(error)).lower()}.",
+                hint="Nothing was submitted. Choose another folder with workspace=….",
+            ) from error
+
+    def sees_mark(self, name: str) -> bool:
+        """Whether another process left it here."""
+        return (self.path / name).exists()
+
+    def remove_mark(self, name: str) -> None:
+        """It has served."""
+        with contextlib.suppress(OSError):
+            (self.path / name).unlink(missing_ok=True)
+
     def keep_metadata(self, video: Path, row: Row) -> None:
         """Write what a video was made from beside it, where that is possible: the video says it itself, too."""
         target = video.with_suffix(".json")

@@ -1,0 +1,145 @@
+"""What travels between a batch and the Dask workers that make its rows. No row's task holds the key, or a picture.
+
+A task's arguments stay in the scheduler until it is over, which takes minutes, and can be looked at there. So a worker
+process is told once, over Dask's own connections, with which key and where it works (`Handover`); a row's task
+(`Errand`) names that by the batch's token. A picture that is no file is kept in the workspace before its row is handed
+in, and travels by its SHA-256.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from .credentials import ApiKey
+
+if TYPE_CHECKING:
+    from .ledger_row import Row
+    from .request import ImageToVideoRequest
+    from .studio import Take
+
+
+class Secrets:
+    """The key for workers. Shown nowhere; pickled on purpose, which `ApiKey` itself refuses.
+
+    Parameters
+    ----------
+    api_key
+        None where the simulator makes the videos.
+    """
+
+    __slots__ = ("__key",)
+
+    def __init__(self, api_key: ApiKey | None) -> None:
+        self.__key = api_key
+
+    @property
+    def api_key(self) -> ApiKey | None:
+        """The key, which still hides itself."""
+        return self.__key
+
+    def __repr__(self) -> str:
+        return "Secrets(hidden)"
+
+    def __reduce__(self) -> tuple[Callable[..., Secrets], tuple[str | None]]:
+        return _unpacked, (None if self.__key is None else self.__key.reveal(),)
+
+
+def _unpacked(key: str | None) -> Secrets:
+    return Secrets(None if key is None else ApiKey.unchecked(key))
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What a worker's process must know before it can make a row.
+
+    Attributes
+    ----------
+    batch
+        Token of the batch.
+    version
+        Of kling_widget, where the batch was called: rows of the ledger are of one version.
+    base_url, workspace, simulate
+        As of :class:`kling_widget.Studio`.
+    secrets
+        The key.
+    mark
+        A file in the workspace: who sees it has the same one.
+    machine
+        The machine that the ledger's file is on; None where any may use it.
+    processes
+        How many processes share the budget of requests.
+    halted
+        Whether nothing more is to be submitted.
+    """
+
+    batch: str
+    version: str
+    base_url: str
+    workspace: str
+    simulate: bool
+    secrets: Secrets
+    mark: str
+    machine: str | None
+    processes: int
+    halted: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Errand:
+    """One row for a worker, small whatever its pictures are.
+
+    Attributes
+    ----------
+    batch, number
+        Token of the batch; which row, from 0.
+    key
+        Client request id of the submission, should there be one. Whichever worker runs this a second time finds by it
+        what the first one did.
+    take, budget, send_anyway
+        As of :meth:`kling_widget.Studio.submit`; the budget is the one that holds.
+    notebook
+        Where the batch was called.
+    fields
+        The fields of a row whose pictures are files or addresses; the worker reads them.
+    request, pictures
+        Of any other row: what is asked for, and the facts of its pictures, which are in the workspace.
+    """
+
+    batch: str
+    number: int
+    key: str
+    take: Take
+    budget: float | None
+    send_anyway: bool
+    notebook: str | None
+    fields: Mapping[str, Any] | None = None
+    request: ImageToVideoRequest | None = None
+    pictures: Mapping[str, Mapping[str, Any]] | None = None
+
+    def once_more(self, key: str) -> Errand:
+        """The same as another submission."""
+        return replace(self, key=key)
+
+    def __repr__(self) -> str:  # Dask shows it on its pages and in its logs
+        return f"Errand(row {self.number})"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a row on a worker.
+
+    Attributes
+    ----------
+    row
+        The ledger's; None where nothing was asked for.
+    status
+        As of :class:`~kling_widget.Generation`.
+    error
+        Why there is no video.
+    """
+
+    row: Row | None
+    status: str
+    error: Exception | None = None
