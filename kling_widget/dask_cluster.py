@@ -11,7 +11,7 @@ import concurrent.futures
 import contextlib
 import importlib.metadata
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Client, KilledWorker
@@ -73,7 +73,7 @@ class Cluster:
         self._client, self._studio = client, studio
         self._on_begun, self._on_status = on_begun, on_status
         self._processes: dict[str, str] = {}  # by the worker's address
-        self._introducing = asyncio.Lock()
+        self._introducing: set[str] = set()
         self._halted = False
         self._refused_at = float("-inf")
         self._over, self._lost = asyncio.Event(), asyncio.Event()
@@ -178,32 +178,39 @@ class Cluster:
         before = set(self._processes.values())
         for address in set(self._processes) - set(threads):
             del self._processes[address]
-        await self._introduce(sorted(set(threads) - set(self._processes)))
+        newcomers = set(threads) - set(self._processes)
+        if self._watching is None:
+            await self._introduce(newcomers)
+        else:
+            background.go(self._introduce(newcomers))
         if set(self._processes.values()) != before:
             background.go(self._share())
 
-    async def _introduce(self, workers: list[str]) -> None:
-        async with self._introducing:
-            workers = [address for address in workers if address not in self._processes]
-            if not workers:
-                return
-            mark = f".dask-{uuid.uuid4().hex}"
+    async def _introduce(self, workers: Iterable[str]) -> None:
+        """Tell workers where they work; each by itself, for one may take long or be gone."""
+        newcomers = [address for address in workers if address not in self._introducing]
+        if not newcomers:
+            return
+        self._introducing.update(newcomers)
+        mark = f".dask-{uuid.uuid4().hex}"
+        try:
             await background.in_thread(self._studio.workspace.leave_mark, mark)
-            try:
-                told = await self._everywhere(
-                    dask_worker.introduce, self._handover(mark, len(workers)), workers=workers, on_error="return"
-                )
-            finally:
-                await background.in_thread(self._studio.workspace.remove_mark, mark)
-        for address, answer in told.items():
-            if isinstance(answer, OSError):
-                continue  # it has gone meanwhile
-            if isinstance(answer, BaseException):
-                problem: str | None = f"cannot be used: {type(answer).__name__}: {answer}"
-            else:
-                self._processes[address], problem = answer
-            if problem is not None:
-                self.broken = ClusterError(f"The Dask worker {address} {problem}", hint="Nothing was submitted there.")
+            handover = self._handover(mark, len(newcomers))
+            await asyncio.gather(*(self._introduce_one(address, handover) for address in newcomers))
+        finally:
+            self._introducing.difference_update(newcomers)
+            await background.in_thread(self._studio.workspace.remove_mark, mark)
+
+    async def _introduce_one(self, address: str, handover: Handover) -> None:
+        told = await self._everywhere(dask_worker.introduce, handover, workers=[address], on_error="return")
+        answer = told.get(address)
+        if answer is None or isinstance(answer, OSError):
+            return  # it has gone meanwhile
+        problem = f"cannot be used: {type(answer).__name__}: {answer}"
+        if isinstance(answer, tuple):
+            self._processes[address], problem = answer
+        if problem is not None:
+            self.broken = ClusterError(f"The Dask worker {address} {problem}", hint="Nothing was submitted there.")
 
     def _handover(self, mark: str, newcomers: int) -> Handover:
         studio = self._studio
