@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import nbformat
 import pytest
 from nbclient import NotebookClient
+
+from kling_widget import background
 
 # Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
 hypothesis.settings.register_profile(
@@ -59,6 +63,22 @@ def is_local(host: object) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_on() -> Iterator[None]:
+    """What a test leaves under way ends with it: it would ask for its clips for good, and the port of the test's server
+    is soon another's, who would be asked."""
+    yield
+    if background._loop is not None:
+        background.run(_end_all())
+
+
+async def _end_all() -> None:
+    while left := asyncio.all_tasks() - {asyncio.current_task()}:  # again: what is cancelled may begin something to end
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left)
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,9 @@ class _Pages(RequestHandler):
     def get(self, path: str) -> None:
         page = self.bridge.pages.get(path)
         if page is None:
-            self.bridge.strays.append(path)
+            # Only browsers say what they fetch for. Others may still ask whom they knew under this port before us.
+            if "Sec-Fetch-Dest" in self.request.headers:
+                self.bridge.strays.append(path)
             self.send_error(404)
             return
         kind, content = page
