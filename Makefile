@@ -12,7 +12,7 @@ AT_ONCE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types test-unit test-integration test-packaging test-front-end test-e2e browser bench torture soak clean
+.PHONY: help demo test setup lint types test-unit test-integration test-packaging test-front-end test-e2e browser postgres bench torture soak clean
 
 help:
 	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
@@ -64,10 +64,13 @@ soak: $(STAMPS)/dev
 clean:
 	rm -rf .venv .venv-* js/node_modules js/labextension tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts browser
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts browser postgres
 
 browser: $(STAMPS)/dev
 	@$(PY) -m scripts.browser
+
+postgres: $(STAMPS)/dev
+	@$(PY) -m scripts.postgres
 
 # Each stamp is the moment its step last succeeded; a step runs again only when what it depends on has changed.
 $(STAMPS)/venv: scripts/make-venv

@@ -36,6 +36,7 @@ _ROOMS = {
         "RateLimitError",
         "ServerError",
         "StoppedWatchingError",
+        "StoreError",
         "SubmissionUnknownError",
     ),
     "export": ("export_html",),

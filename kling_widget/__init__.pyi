@@ -25,6 +25,7 @@ from .errors import NotConfirmedError as NotConfirmedError
 from .errors import RateLimitError as RateLimitError
 from .errors import ServerError as ServerError
 from .errors import StoppedWatchingError as StoppedWatchingError
+from .errors import StoreError as StoreError
 from .errors import SubmissionUnknownError as SubmissionUnknownError
 from .export import export_html as export_html
 from .generation import Generation as Generation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import background, polling
 from .errors import InvalidRequestError, KlingError
-from .money import Expense, Spending, check_budget, checked_budget, dollars, estimate
+from .money import Spending, Sums, check_budget, checked_budget, dollars, estimate
 
 if TYPE_CHECKING:
     from .ledger import Check, Row
@@ -40,11 +40,11 @@ class Account:
 
     # Before
 
-    def expenses(self) -> list[Expense]:
-        """What cost or may cost something here, newest first."""
+    def sums(self) -> Sums:
+        """What was and may yet be charged here."""
         if not self._studio.has_ledger:
-            return []
-        return self._studio.workspace.ledger.expenses(self._studio.provider)
+            return Sums()
+        return self._studio.workspace.ledger.sums(self._studio.provider)
 
     def line(self, duration: int | None) -> str:
         """What the next one costs and takes, in a few words: ``about $0.66 of $12.50 · ready in about 3 min``."""
@@ -53,7 +53,7 @@ class Account:
         if self._studio.simulated:
             return f"free · {takes}"
         left = "" if self.balance is None else f" of {dollars(self.balance)}"
-        return f"about {dollars(estimate(duration, self.expenses()))}{left} · ready in {takes}"
+        return f"about {dollars(estimate(duration, self.sums()))}{left} · ready in {takes}"
 
     def usual(self, duration: int | None) -> float:
         """Seconds that a clip of this length usually takes here."""
@@ -84,7 +84,7 @@ class Account:
         if limit is None or self._studio.simulated:
             return None
         duration = row.request.get("duration")
-        return lambda expenses: check_budget(limit, duration, expenses)
+        return lambda sums: check_budget(limit, duration, sums)
 
     # After; on the background loop
 
@@ -141,4 +141,6 @@ class Account:
 
     def spending(self) -> Spending:
         """What was spent here. Asks nobody."""
-        return Spending(self.expenses(), free=self._studio.simulated)
+        studio = self._studio
+        expenses = studio.workspace.ledger.expenses(studio.provider) if studio.has_ledger else []
+        return Spending(expenses, free=studio.simulated)

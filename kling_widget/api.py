@@ -8,6 +8,7 @@ from typing import Any
 from . import marimo_cell
 from . import progress as shown
 from .credentials import ApiKey, hidden
+from .databases import Database, hidden_database
 from .generation import Generation
 from .money import Spending
 from .notebook_files import in_marimo_cell
@@ -25,6 +26,7 @@ def submit(
     api_key: str | ApiKey | None = None,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
+    database: str | Database | None = None,
     simulate: bool = False,
     send_anyway: bool = False,
     budget: float | None = None,
@@ -46,7 +48,7 @@ def submit(
         Last frame, in the same forms.
     take
         2, 3 … asks for another video of the same request; ``"new"`` always makes one.
-    api_key, base_url, workspace, simulate
+    api_key, base_url, workspace, database, simulate
         Settings; see :class:`Studio`.
     send_anyway
         Send also what the model will probably not take.
@@ -71,8 +73,8 @@ def submit(
     KlingError
         Nothing was submitted; see :mod:`kling_widget.errors`.
     """
-    api_key = hidden(api_key)
-    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    api_key, database = hidden(api_key), hidden_database(database)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     generation = studio.submit(
         image, prompt, tail_image=tail_image, take=take, send_anyway=send_anyway, budget=budget, **fields
     )  # fmt: skip
@@ -87,6 +89,7 @@ def generate(
     *,
     timeout: float | None = None,
     api_key: str | ApiKey | None = None,
+    database: str | Database | None = None,
     **arguments: Any,
 ) -> Video:
     """Make a video and wait for it, with a progress bar.
@@ -97,7 +100,7 @@ def generate(
     ----------
     timeout
         Seconds to wait at most; None waits for good.
-    api_key
+    api_key, database
         As of :func:`submit`.
 
     Returns
@@ -111,11 +114,11 @@ def generate(
     KlingError
         See :mod:`kling_widget.errors`.
     """
-    api_key = hidden(api_key)
+    api_key, database = hidden(api_key), hidden_database(database)
     if arguments.get("progress", True) and in_marimo_cell():
-        generation = submit(image, prompt, api_key=api_key, **{**arguments, "progress": False})
+        generation = submit(image, prompt, api_key=api_key, database=database, **{**arguments, "progress": False})
         return marimo_cell.wait(generation, timeout)
-    return submit(image, prompt, api_key=api_key, **arguments).wait(timeout)
+    return submit(image, prompt, api_key=api_key, database=database, **arguments).wait(timeout)
 
 
 def resume(
@@ -124,6 +127,7 @@ def resume(
     api_key: str | ApiKey | None = None,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
+    database: str | Database | None = None,
     simulate: bool = False,
     progress: bool = True,
 ) -> Generation:
@@ -133,11 +137,11 @@ def resume(
     ----------
     generation_id
         The vendor's id.
-    api_key, base_url, workspace, simulate, progress
+    api_key, base_url, workspace, database, simulate, progress
         As of :func:`submit`.
     """
-    api_key = hidden(api_key)
-    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    api_key, database = hidden(api_key), hidden_database(database)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     generation = studio.resume(generation_id)
     if progress:
         _show(generation)
@@ -148,10 +152,12 @@ def generations(
     *,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
+    database: str | Database | None = None,
     simulate: bool = False,
 ) -> list[Generation]:
     """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody."""
-    return studio_for(base_url=base_url, workspace=workspace, simulate=simulate).generations()
+    database = hidden_database(database)
+    return studio_for(base_url=base_url, workspace=workspace, database=database, simulate=simulate).generations()
 
 
 def _show(generation: Generation) -> None:
@@ -179,7 +185,9 @@ def spending(
     *,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
+    database: str | Database | None = None,
     simulate: bool = False,
 ) -> Spending:
     """What was spent from this workspace, by day and by notebook, in USD. Needs no key and asks nobody."""
-    return studio_for(base_url=base_url, workspace=workspace, simulate=simulate).spending()
+    database = hidden_database(database)
+    return studio_for(base_url=base_url, workspace=workspace, database=database, simulate=simulate).spending()

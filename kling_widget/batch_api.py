@@ -13,6 +13,7 @@ from .batch_plan import ask, plan
 from .batch_rows import Rows, grid, rows_of
 from .batches import Batch
 from .credentials import ApiKey, hidden
+from .databases import Database, hidden_database
 from .errors import InvalidRequestError
 from .notebook_files import kernel_shell
 from .studio import Studio
@@ -36,6 +37,7 @@ def batch(
     api_key: str | ApiKey | None = None,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
+    database: str | Database | None = None,
     simulate: bool = False,
     **fields: Any,
 ) -> Batch:
@@ -67,7 +69,7 @@ def batch(
     executor
         A Dask client (``distributed.Client``, synchronous or asynchronous): its workers make the rows, `concurrency`
         of them in all. They need kling_widget, and a workspace and ledger that all of them reach; see docs/scale.md.
-    send_anyway, api_key, base_url, workspace, simulate
+    send_anyway, api_key, base_url, workspace, database, simulate
         As of :func:`submit`.
     **fields
         Fields for every row that does not say otherwise.
@@ -93,9 +95,9 @@ def batch(
     >>> results = kw.batch(Path("photos").glob("*.jpg"), prompt="slow dolly in").wait()  # doctest: +SKIP
     >>> results.to_pandas()  # doctest: +SKIP
     """
-    api_key = hidden(api_key)
+    api_key, database = hidden(api_key), hidden_database(database)
     given = rows_of(rows, fields, keep)
-    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     return _begin(
         studio, given, concurrency=concurrency, budget=budget, confirm=confirm, progress=progress,
         send_anyway=send_anyway, executor=executor,
@@ -113,6 +115,7 @@ def sweep(
     api_key: str | ApiKey | None = None,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
+    database: str | Database | None = None,
     simulate: bool = False,
     **fields: Any,
 ) -> Batch:
@@ -123,7 +126,7 @@ def sweep(
     **fields
         Fields of a request. A list (tuple, range, array of one dimension) is what to try; any other value is for all.
         The last list varies fastest. ``take=[1, 2, 3]`` makes three of each.
-    concurrency, budget, confirm, progress, executor, send_anyway, api_key, base_url, workspace, simulate
+    concurrency, budget, confirm, progress, executor, send_anyway, api_key, base_url, workspace, database, simulate
         As of :func:`batch`.
 
     Returns
@@ -139,9 +142,9 @@ def sweep(
     --------
     >>> kw.sweep(image="cat.png", prompt=["dolly in", "pan left"], cfg_scale=[0.2, 0.5, 0.8])  # doctest: +SKIP
     """
-    api_key = hidden(api_key)
+    api_key, database = hidden(api_key), hidden_database(database)
     rows = grid(fields)
-    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, simulate=simulate)
+    studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     return _begin(
         studio, rows, concurrency=concurrency, budget=budget, confirm=confirm, progress=progress,
         send_anyway=send_anyway, executor=executor,

@@ -164,7 +164,7 @@ class BatchCourse:
             error = self.closed_by
         left = entry.generation is None and (error is None or error is self.closed_by or isinstance(error, _CLOSING))
         result = result_of(entry.number, entry.row, entry.generation, error, self._studio, left=left)
-        self.made += result.path is not None
+        self.made += result.place is not None
         self.failed += result.failed
         self.simulated = self.simulated or (entry.generation is not None and entry.generation.simulated)
         self._left += left

@@ -28,8 +28,12 @@ class File(Protocol):
     """A saved video, as far as a batch needs to know it."""
 
     @property
-    def path(self) -> Path:
-        """Where it lies."""
+    def place(self) -> Path:
+        """Its file on this machine, which may be fetched yet."""
+
+    @property
+    def address(self) -> str:
+        """Where it is kept."""
 
 
 class Making(Protocol):

@@ -110,11 +110,11 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     InvalidRequestError
         A row has a column that a request does not have, or `budget` is no amount of money.
     """
-    expenses = studio.account.expenses()
-    prices = {seconds: 0.0 if studio.simulated else estimate(seconds, expenses) for seconds in (5, 10)}
+    sums = studio.account.sums()
+    prices = {seconds: 0.0 if studio.simulated else estimate(seconds, sums) for seconds in (5, 10)}
     found = Plan(rows.length, prices)
     limit = studio.account.limit(budget)
-    left = None if limit is None or studio.simulated else limit + TOLERANCE - sum(outlay(expenses))
+    left = None if limit is None or studio.simulated else limit + TOLERANCE - sum(outlay(sums))
     if rows.length is None:
         return found
     prompts = studio.workspace.ledger.prompts(studio.provider) if studio.has_ledger else set()

@@ -39,8 +39,10 @@ class Result:
         because the budget was used up or the account refused.
     key, generation_id
         Our client request id and the vendor's id, where there are any.
-    path
-        The saved video, or None.
+    place
+        Where the saved video is on this machine, or goes when it is fetched; None if there is none.
+    address
+        Where it is kept: its path, or ``s3://…`` in a workspace at an address; None if there is none.
     seconds
         From asking to the saved video.
     error
@@ -53,7 +55,8 @@ class Result:
     status: str
     key: str | None = None
     generation_id: str | None = None
-    path: Path | None = None
+    place: Path | None = None
+    address: str | None = None
     seconds: float | None = None
     error: BaseException | None = None
     _usd: float | None = field(default=None, repr=False)
@@ -65,10 +68,24 @@ class Result:
         return self.error is not None and self.status != "left"
 
     @property
+    def path(self) -> Path | None:
+        """The saved video's file, or None. In a workspace at an address it is fetched when this is asked for.
+
+        Raises
+        ------
+        DownloadError
+            It cannot be fetched.
+        """
+        if self.place is None or self.address == str(self.place):
+            return self.place
+        video = self.video
+        return None if video is None else video.path
+
+    @property
     def video(self) -> Video | None:
         """The saved video; read anew each time, so that a thousand results hold no posters."""
         row = self._ledger_row()
-        return self._studio.video_of(row) if self._studio and row and self.path is not None else None
+        return self._studio.video_of(row) if self._studio and row and self.place is not None else None
 
     @property
     def usd(self) -> float | None:
@@ -90,7 +107,7 @@ class Result:
             **self.fields,
             **self.kept,
             "status": self.status,
-            "video": None if self.path is None else str(self.path),
+            "video": self.address,
             "generation_id": self.generation_id,
             "seconds": self.seconds,
             "usd": self.usd,
@@ -115,7 +132,8 @@ def result_of(
     known = generation.row
     return Result(
         *(number, row.fields, row.kept, generation.status, known.client_request_id, known.generation_id),
-        path=generation.video.path if generation.video is not None else None,
+        place=generation.video.place if generation.video is not None else None,
+        address=generation.video.address if generation.video is not None else None,
         seconds=round(known.saved - known.created, 3) if known.saved is not None else None,
         error=error,
         _usd=known.usd,
@@ -203,7 +221,7 @@ class Results(Sequence[Result]):
         return polars.DataFrame(rows, infer_schema_length=None)
 
     def __repr__(self) -> str:
-        made, usd = sum(result.path is not None for result in self), self.usd
+        made, usd = sum(result.place is not None for result in self), self.usd
         parts = [
             f"{len(self)} rows: {made} with a video",
             f"{len(self.failed)} failed" if len(self.failed) else "",

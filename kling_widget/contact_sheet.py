@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from html import escape
 from typing import TYPE_CHECKING, Protocol
 
-from . import background, media, notebook_files
+from . import background, notebook_files
 from .errors import DownloadError
 from .picture_codec import small_picture
 from .progress import BAR, WORDS, LiveOutput
@@ -171,14 +171,14 @@ class Sheet:
 
 
 def _with_poster(tile: Tile, result: Result) -> Tile:
-    if result.path is None:
+    if (video := result.video) is None:
         return tile
     try:
-        frame = media.frame_at(result.path, "first")
+        frame = video.small_frame
     except DownloadError:  # somebody took the file away
         return tile
     data = base64.b64encode(small_picture(frame, EDGE, POSTER_BYTES, "WEBP")).decode("ascii")
-    source = notebook_files.notebook_relative(result.path)
+    source = notebook_files.notebook_relative(video.place) if video.place.exists() else None
     return replace(tile, poster=f"data:image/webp;base64,{data}", source=source and escape(source))
 
 

@@ -78,7 +78,7 @@ class Course(Bookkeeping):
         leases = self._studio.leases
         while True:
             self._raise_if_refused()
-            if self.row.saved is not None and await background.in_thread(self._studio.video_target(self.row).exists):
+            if self.row.saved is not None and await background.in_thread(self._bring):
                 return await show(self._studio, self.row)
             if await leases.claim(self.row):
                 try:
@@ -90,6 +90,9 @@ class Course(Bookkeeping):
             await asyncio.sleep(leases.pause(self._pace))
             await self._reread()
 
+    def _bring(self) -> bool:
+        return self._studio.workspace.bring(self._studio.video_target(self.row))
+
     async def _go(self) -> Video:
         """Go on as the one process that does."""
         await self._reread()  # now that nobody else changes it
@@ -100,7 +103,7 @@ class Course(Bookkeeping):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
         if self.row.status != "completed":
             await self._poll()
-        video = await save(self._studio, self.row, self._update)
+        video = await save(self._studio, self.row, self._update, self._say)
         if self.row.usd is None:
             background.go(self._studio.account.settle_later(self.row))
         return video
@@ -151,8 +154,12 @@ class Course(Bookkeeping):
         await self._update(lease_until=self._studio.leases.until())
 
     def _waits(self, _seconds: float) -> None:
-        self.note = "The server cannot be reached or is busy; trying again."
-        self._on_change()
+        self._say("The server cannot be reached or is busy; trying again.")
+
+    def _say(self, note: str) -> None:
+        if note != self.note:
+            self.note = note
+            self._on_change()
 
     async def _accepted(self, generation_id: str | None, at: float, task: Task | None) -> None:
         with contextlib.suppress(OSError):  # the ledger's copy, which follows, is enough

@@ -215,10 +215,10 @@ class Cluster:
     def _handover(self, mark: str, newcomers: int) -> Handover:
         studio = self._studio
         return Handover(
-            *(self.batch, __version__, studio.base_url, str(studio.workspace.path), studio.simulated),
-            secrets=Secrets(None if studio.simulated else studio.key()),
+            *(self.batch, __version__, studio.base_url, studio.workspace.address, studio.simulated),
+            secrets=Secrets(None if studio.simulated else studio.key(), studio.workspace.database),
             mark=mark,
-            machine=machine_name(),
+            machine=machine_name() if studio.workspace.ledger_is_a_file else None,
             processes=len(set(self._processes.values())) + newcomers,
             halted=self._halted,
         )

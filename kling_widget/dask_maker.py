@@ -33,9 +33,10 @@ _ADDRESS = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:")  # two letters at least: C
 
 @dataclass(frozen=True)
 class Saved:
-    """A video that a worker saved."""
+    """A video that a worker saved: its file, which may be fetched yet, and its address."""
 
-    path: Path
+    place: Path
+    address: str
 
 
 class OnWorkers:
@@ -207,7 +208,13 @@ class Elsewhere:
         if error is not None:
             raise error
         if outcome.row is not None:
-            self.video = Saved(self._maker.studio.video_target(outcome.row))
+            self.video = self._saved(outcome.row)
+
+    def _saved(self, row: Row) -> Saved:
+        workspace = self._maker.studio.workspace
+        place = workspace.video_target(row)
+        stored = workspace.stored(place)
+        return Saved(place, str(place) if stored is None else stored.address)
 
     async def _handed_in(self) -> Outcome:
         last = ""

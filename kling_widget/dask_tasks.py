@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .credentials import ApiKey
+from .databases import Database
 
 if TYPE_CHECKING:
     from .ledger_row import Row
@@ -21,33 +22,30 @@ if TYPE_CHECKING:
 
 
 class Secrets:
-    """The key for workers. Shown nowhere; pickled on purpose, which `ApiKey` itself refuses.
+    """The key and the database's password, for workers. Shown nowhere; pickled on purpose.
 
     Parameters
     ----------
     api_key
         None where the simulator makes the videos.
+    database
+        None where the ledger is a file in the workspace.
     """
 
-    __slots__ = ("__key",)
+    __slots__ = ("api_key", "database")
 
-    def __init__(self, api_key: ApiKey | None) -> None:
-        self.__key = api_key
-
-    @property
-    def api_key(self) -> ApiKey | None:
-        """The key, which still hides itself."""
-        return self.__key
+    def __init__(self, api_key: ApiKey | None, database: Database | None) -> None:
+        self.api_key, self.database = api_key, database  # both still hide themselves
 
     def __repr__(self) -> str:
         return "Secrets(hidden)"
 
-    def __reduce__(self) -> tuple[Callable[..., Secrets], tuple[str | None]]:
-        return _unpacked, (None if self.__key is None else self.__key.reveal(),)
+    def __reduce__(self) -> tuple[Callable[..., Secrets], tuple[str | None, str | None]]:
+        return _unpacked, tuple(None if each is None else each.reveal() for each in (self.api_key, self.database))  # type: ignore[return-value]
 
 
-def _unpacked(key: str | None) -> Secrets:
-    return Secrets(None if key is None else ApiKey.unchecked(key))
+def _unpacked(key: str | None, database: str | None) -> Secrets:
+    return Secrets(None if key is None else ApiKey.unchecked(key), None if database is None else Database(database))
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class Handover:
     base_url, workspace, simulate
         As of :class:`kling_widget.Studio`.
     secrets
-        The key.
+        The key, and where the ledger is.
     mark
         A file in the workspace: who sees it has the same one.
     machine

@@ -98,13 +98,15 @@ def _take_in(handover: Handover, worker: Worker) -> str | None:
     if problem is None:
         studio = studio_for(
             api_key=handover.secrets.api_key, base_url=handover.base_url, workspace=handover.workspace,
-            simulate=handover.simulate,
+            database=handover.secrets.database, simulate=handover.simulate,
         )  # fmt: skip
         if not studio.workspace.sees_mark(handover.mark):
             problem = (
-                f"does not see the folder {handover.workspace}. Several machines need a workspace that all of them "
-                'reach: workspace="s3://bucket/clips", with database="postgresql+psycopg://user@host/name".'
+                f"does not see the workspace {handover.workspace} as it is here. Several machines need one that all of "
+                'them reach: workspace="s3://bucket/clips", with database="postgresql+psycopg://user@host/name".'
             )
+        elif not studio.workspace.ledger_is_a_file:
+            _ = studio.workspace.ledger  # its database answers, or a sentence says why not
     with _told:
         if studio is None or problem is not None:
             _refused[handover.batch] = problem or ""

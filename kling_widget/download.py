@@ -189,7 +189,9 @@ def _finish(partial: Path, target: Path, seal: Callable[[Path], object]) -> None
     if len(head) < 12 or head[4:8] != b"ftyp":  # ISO 14496-12: an MP4 starts with this box
         partial.unlink()
         raise StaleUrlError("What came from the video's address is not an MP4 video.", hint="Try again later.")
-    _check_boxes(partial)
+    if not mp4_metadata.is_whole(partial):
+        partial.unlink()
+        raise StaleUrlError("The video that came is cut short or damaged.", hint="Try again.")
     seal(partial)
     descriptor = os.open(partial, os.O_RDONLY)
     try:
@@ -197,16 +199,6 @@ def _finish(partial: Path, target: Path, seal: Callable[[Path], object]) -> None
     finally:
         os.close(descriptor)
     os.replace(partial, target)
-
-
-def _check_boxes(path: Path) -> None:
-    """A file cut short breaks the chain of its boxes, or lacks one that every video has."""
-    with open(path, "rb") as file:
-        chain = list(mp4_metadata.boxes(file))
-    whole = bool(chain) and chain[-1][2] == path.stat().st_size
-    if not whole or not {b"moov", b"mdat"} <= {kind for kind, _, _ in chain}:
-        path.unlink()
-        raise StaleUrlError("The video that came is cut short or damaged.", hint="Try again.")
 
 
 def _range_start(value: str | None) -> int | None:

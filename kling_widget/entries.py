@@ -10,6 +10,7 @@ from .money import charge
 from .progress import WORDS
 
 if TYPE_CHECKING:
+    from .databases import Database
     from .errors import KlingError
     from .generation import Generation
     from .images import SourceImage
@@ -82,7 +83,8 @@ def source_of(generation: Generation, settings: Mapping[str, Any]) -> str:
     settings
         Keyword arguments of the widget that are not their defaults where they are not None.
     """
-    given = {name: os.fspath(value) for name, value in settings.items() if value is not None}
+    told = {**settings, "database": _told(settings.get("database"))}
+    given = {name: os.fspath(value) for name, value in told.items() if value is not None}
     if generation.row.provider == "simulator":
         given["simulate"] = True
     arguments = ", ".join([repr(generation.id or generation.key), *(f"{name}={given[name]!r}" for name in given)])
@@ -90,6 +92,11 @@ def source_of(generation: Generation, settings: Mapping[str, Any]) -> str:
     prompt = prompt if len(prompt) <= 80 else f"{prompt[:80]}…"
     # `repr`, so that a prompt stays one line and a comment.
     return f"import kling_widget as kw\n\n# {prompt!r}\nvideo = kw.resume({arguments}).wait()"
+
+
+def _told(database: Database | None) -> str | None:
+    """A database's URL for a notebook; None where that would put a password into it: the video is found without."""
+    return None if database is None or database.parts()[1] else database.reveal()
 
 
 def _problem_of(generation: Generation) -> dict[str, Any]:
@@ -109,11 +116,12 @@ def _video_of(generation: Generation) -> dict[str, Any] | None:
         return None
     from .video import notebook_relative
 
+    info = video.known()
     return {
-        "url": notebook_relative(video.path),
-        "path": str(video.path),
-        "width": video.width,
-        "height": video.height,
-        "size": video.size,
-        "duration": video.duration,
+        "url": notebook_relative(video.place) if info is not None else None,
+        "path": video.address,
+        "width": info and info.width,
+        "height": info and info.height,
+        "size": video.size if info is not None else None,
+        "duration": info and info.duration,
     }

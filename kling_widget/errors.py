@@ -15,6 +15,7 @@ KlingError
 ├── GenerationFailedError       the vendor reports status ``error``
 ├── ClusterError                a Dask cluster cannot be used for this, or was lost
 ├── DownloadError               the video is made but could not be saved
+├── StoreError                  a workspace at an address (``s3://…``) cannot be read or written
 └── ExportError                 a notebook could not be made into a page
 """
 
@@ -171,6 +172,18 @@ class GenerationFailedError(KlingError):
 
 class DownloadError(KlingError):
     """The video exists at the vendor but could not be saved. Nothing is lost: ``resume(id)`` fetches it."""
+
+
+class StoreError(KlingError):
+    """A workspace or picture at an address (``s3://…``) cannot be read or written.
+
+    Attributes
+    ----------
+    passing
+        Whether it may work a little later: the network, a busy server. Not where access is denied.
+    """
+
+    passing = False
 
 
 class ExportError(KlingError):

@@ -1,28 +1,37 @@
 """The ledger: one SQL row per generation, written before anything is sent.
 
-SQLAlchemy Core over a SQLite file. Every call is a short blocking transaction: call it beside the event loop.
+SQLAlchemy Core, in whatever place the ledger lives. Every call is a short blocking transaction: call it beside the
+event loop. Where a database server broke the connection it is made again, as often as that takes `PATIENCE` seconds.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from .ledger_repair import prepare_file
+from .ledger_places import LedgerFile, Place
 from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
-from .ledger_schema import COLUMNS, engine_on, explained, identity, values_of
+from .ledger_schema import COLUMNS, LostConnectionError, values_of
 from .ledger_schema import table as _table
-from .money import DEFAULT_DURATION, Expense
+from .ledger_sums import expenses_of, sums_of
+from .money import DEFAULT_DURATION, Expense, Sums
 
 __all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
 
-Check = Callable[[list[Expense]], object]  # raises where a new row is not to be written
+T = TypeVar("T")
+
+PATIENCE = 20.0  # seconds; ours: a database server starts again in less
+PAUSE = 0.5  # seconds between two tries
+NOTHING_SENT = "Nothing was submitted."
+
+Check = Callable[[Sums], object]  # raises where a new row is not to be written
 
 
 class LeaseLostError(Exception):
@@ -34,9 +43,9 @@ class Ledger:
 
     Parameters
     ----------
-    path
-        The SQLite file. Made where it isn't there; brought up to date where it is older; where it is damaged, set
-        aside and rebuilt from the saved videos.
+    place
+        Where it lives; a path is a SQLite file. It is made where it isn't there and brought up to date where it is
+        older; a file that is damaged is set aside and rebuilt from the saved videos.
 
     Raises
     ------
@@ -44,16 +53,16 @@ class Ledger:
         It cannot be read or written, or is a newer version's.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: Place | Path) -> None:
+        self._place: Place = LedgerFile(place) if isinstance(place, Path) else place
         self._lock = threading.Lock()
         self._open()
 
     def _open(self) -> None:
-        with explained(self.path, "Nothing was submitted."):
-            prepare_file(self.path)
-            self._identity, self._process = identity(self.path), os.getpid()
-            self._engine = engine_on(self.path)
+        with self._place.explained(NOTHING_SENT):
+            self._place.prepare()
+            self._identity, self._process = self._place.identity(), os.getpid()
+            self._engine = self._place.engine()
 
     def close(self) -> None:
         """Close the connections."""
@@ -64,23 +73,25 @@ class Ledger:
         if not self._is_current():
             with self._lock:
                 if not self._is_current():
-                    # SQLite's connections must not be used, nor closed, on the other side of a fork.
+                    # Connections must not be used, nor closed, on the other side of a fork.
                     self._engine.dispose(close=self._process == os.getpid())
                     self._open()
         return self._engine
 
     def _is_current(self) -> bool:
-        return (identity(self.path), os.getpid()) == (self._identity, self._process)
+        return (self._place.identity(), os.getpid()) == (self._identity, self._process)
 
-    @contextmanager
-    def _writing(self, money: str = "") -> Iterator[sa.Connection]:
-        with explained(self.path, money), self._current().begin() as connection:
-            yield connection
+    def _write(self, act: Callable[[sa.Connection], T], money: str = "") -> T:
+        """One transaction, committed when this returns."""
+        with self._place.explained(money), self._current().begin() as connection:
+            return act(connection)
 
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        with explained(self.path), self._current().connect() as connection:
-            yield connection
+    def _read(self, act: Callable[[sa.Connection], T]) -> T:
+        def once() -> T:
+            with self._place.explained(""), self._current().connect() as connection:
+                return act(connection)
+
+        return _patiently(once)
 
     def admit(self, row: Row, *, new_take: bool = False, check: Check | None = None) -> tuple[Row, bool]:
         """Write `row` before its submission, unless its request and take are there already.
@@ -92,7 +103,7 @@ class Ledger:
         new_take
             Take the next free number instead.
         check
-            Called with the provider's expenses while nobody else, in no process, can write a row; what it raises
+            Called with the provider's sums while nobody else, in no process, can write a row; what it raises
             refuses the new one. Not called where the take is there already.
 
         Returns
@@ -103,9 +114,21 @@ class Ledger:
         Raises
         ------
         KlingError
-            The ledger cannot be written; nothing must be submitted.
+            The ledger cannot be written, or it cannot be found out whether it was; nothing must be submitted.
         """
+        try:
+            return self._admitted(row, new_take, check)
+        except LostConnectionError as error:
+            error.hint = f"{NOTHING_SENT} Run it again when the database answers."
+            raise
+
+    def _admitted(self, row: Row, new_take: bool, check: Check | None) -> tuple[Row, bool]:
+        lost = False
+        ends = time.monotonic() + PATIENCE
         while True:
+            if lost and (written := self.get(row.client_request_id)) is not None:
+                # The connection broke after the server had committed; or another process has the same errand.
+                return written, written.lease_owner == row.lease_owner
             if new_take:
                 row = row.with_(take=self._next_take(row))
             else:
@@ -113,15 +136,17 @@ class Ledger:
                 if held is not None:
                     return held, False
             try:
-                with self._writing("Nothing was submitted.") as connection:
-                    if check is not None:
-                        connection.exec_driver_sql("BEGIN IMMEDIATE")  # a plain BEGIN lets two kernels count the same
-                        check(_expenses(connection, row.provider))
-                    connection.execute(_table.insert().values(**values_of(row), held_take=row.take))
+                self._write(partial(_insert, self._place, row, check), NOTHING_SENT)
             except sa.exc.IntegrityError:
-                if self.get(row.client_request_id) is not None:
-                    raise
+                known = self.get(row.client_request_id)
+                if not lost and known is not None:
+                    return known, False  # another process has the same errand
                 continue  # another kernel took this take a moment ago: look again
+            except LostConnectionError:
+                if time.monotonic() > ends:
+                    raise
+                lost = True  # it may be written: look before it is tried again
+                continue
             return row, True
 
     def holder(self, provider: str, request_hash: str, take: int) -> Row | None:
@@ -131,9 +156,8 @@ class Ledger:
 
     def _next_take(self, row: Row) -> int:
         same = (_table.c.provider == row.provider) & (_table.c.request_hash == row.request_hash)
-        with self._reading() as connection:
-            last = connection.execute(sa.select(sa.func.max(_table.c.held_take)).where(same)).scalar()
-        return int(last or 0) + 1
+        last = sa.select(sa.func.max(_table.c.held_take)).where(same)
+        return int(self._read(lambda connection: connection.execute(last).scalar()) or 0) + 1
 
     def update(self, client_request_id: str, *, owner: str | None = None, **changes: Any) -> Row:
         """Change a row, committed when this returns. A refused row gives its take back.
@@ -173,10 +197,15 @@ class Ledger:
             raise LookupError(f"no row {client_request_id}")
         return row
 
-    def _change(self, which: sa.ColumnElement[bool], changes: dict[str, Any]) -> bool:
+    def _change(self, which: sa.ColumnElement[bool], changes: dict[str, Any], *, once: bool = False) -> bool:
         values = {**changes, "held_take": None} if changes.get("status") in FREE_TAKE else changes
-        with self._writing() as connection:
-            return connection.execute(_table.update().where(which).values(**values)).rowcount > 0
+        change = _table.update().where(which).values(**values)
+
+        def write() -> bool:
+            return self._write(lambda connection: connection.execute(change).rowcount > 0)
+
+        # Twice does no harm: what it changes and what it asks for is the same after the first time.
+        return write() if once else _patiently(write)
 
     # Leases: who goes on with a generation. Each is one statement, so that of two processes one wins.
 
@@ -191,16 +220,16 @@ class Ledger:
     def renew(self, owner: str, until: float) -> set[str]:
         """Renew all leases of a process; the client request ids it still holds."""
         mine = _table.c.lease_owner == owner
-        self._change(mine, {"lease_until": until})
-        with self._reading() as connection:
-            return set(connection.execute(sa.select(_table.c.client_request_id).where(mine)).scalars())
+        self._change(mine, {"lease_until": until}, once=True)  # there is a next beat
+        held = sa.select(_table.c.client_request_id).where(mine)
+        return self._read(lambda connection: set(connection.execute(held).scalars()))
 
     def release(self, owner: str, client_request_id: str | None = None) -> None:
         """Give one lease back, or all."""
         mine = _table.c.lease_owner == owner
         if client_request_id is not None:
             mine &= _table.c.client_request_id == client_request_id
-        self._change(mine, {"lease_owner": None, "lease_until": None})
+        self._change(mine, {"lease_owner": None, "lease_until": None}, once=True)  # it runs out by itself
 
     # Looking
 
@@ -221,28 +250,34 @@ class Ledger:
             query = query.where(_table.c.provider == provider)
         if statuses is not None:
             query = query.where(_table.c.status.in_(list(statuses)))
-        with self._reading() as connection:
-            return [Row(**row) for row in connection.execute(query).mappings()]
+        return self._rows(query)
 
     def unfinished(self) -> list[Row]:
         """Rows a new kernel goes on with: under way, unknown, or made but not saved; oldest first."""
         open_ = _table.c.status.in_([*UNDER_WAY, "unknown"])
         unsaved = (_table.c.status == "completed") & _table.c.saved.is_(None)
         query = sa.select(*COLUMNS).where(open_ | unsaved).order_by(_table.c.created)
-        with self._reading() as connection:
-            return [Row(**row) for row in connection.execute(query).mappings()]
+        return self._rows(query)
 
     def prompts(self, provider: str) -> set[str]:
         """Every prompt that was ever asked for."""
-        prompt = _table.c.request["prompt"].as_string()
-        query = sa.select(prompt).where(_table.c.provider == provider, prompt.is_not(None)).distinct()
-        with self._reading() as connection:
-            return set(connection.execute(query).scalars())
+        # Not `->>` in the database: PostgreSQL cannot say a NUL, nor half of a surrogate pair, that a prompt may hold.
+        query = sa.select(_table.c.request).where(_table.c.provider == provider)
+        return self._read(
+            lambda connection: {
+                prompt
+                for request in connection.execute(query).scalars()
+                if (prompt := request.get("prompt")) is not None
+            }
+        )
 
     def expenses(self, provider: str) -> list[Expense]:
         """Everything of a provider that cost or may cost something, newest first."""
-        with self._reading() as connection:
-            return _expenses(connection, provider)
+        return self._read(lambda connection: expenses_of(connection, provider))
+
+    def sums(self, provider: str) -> Sums:
+        """What a provider's clips cost together."""
+        return self._read(lambda connection: sums_of(connection, provider))
 
     def durations(self, provider: str, duration: int | None, limit: int = 200) -> list[float]:
         """Vendor's seconds that the latest generations of this length took, the latest last.
@@ -257,24 +292,37 @@ class Ledger:
             How many at most.
         """
         c = _table.c
-        length = sa.func.coalesce(c.request["duration"].as_integer(), DEFAULT_DURATION)
         query = (
             sa.select(c.took * sa.func.coalesce(c.time_factor, 1.0))
-            .where(c.provider == provider, c.took.is_not(None), length == (duration or DEFAULT_DURATION))
+            .where(c.provider == provider, c.duration == (duration or DEFAULT_DURATION), c.took.is_not(None))
             .order_by(c.completed.desc())
             .limit(limit)
         )
-        with self._reading() as connection:
-            return [float(seconds) for seconds in connection.execute(query).scalars()][::-1]
+        return self._read(lambda connection: [float(took) for took in connection.execute(query).scalars()])[::-1]
 
     def _one(self, condition: sa.ColumnElement[bool]) -> Row | None:
-        with self._reading() as connection:
-            found = connection.execute(sa.select(*COLUMNS).where(condition)).mappings().first()
-        return Row(**found) if found is not None else None
+        return next(iter(self._rows(sa.select(*COLUMNS).where(condition))), None)
+
+    def _rows(self, query: sa.Select[Any]) -> list[Row]:
+        return self._read(lambda connection: [Row(**row) for row in connection.execute(query).mappings()])
 
 
-def _expenses(connection: sa.Connection, provider: str) -> list[Expense]:
-    c = _table.c  # what was resumed by its id alone was paid for elsewhere
-    ours = (c.provider == provider) & c.request_hash.not_like("resumed:%") & c.status.not_in(FREE_TAKE)
-    query = sa.select(c.created, c.notebook, c.request["duration"].as_integer(), c.usd).where(ours)
-    return [Expense(*row) for row in connection.execute(query.order_by(c.created.desc()))]
+def _patiently(act: Callable[[], T]) -> T:
+    """Do what may be done twice until the database answers, or nobody would wait any longer."""
+    ends = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return act()
+        except LostConnectionError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(PAUSE)
+
+
+def _insert(place: Place, row: Row, check: Check | None, connection: sa.Connection) -> None:
+    if check is None:
+        place.let_others_in(connection)
+    else:
+        place.keep_others_out(connection)
+        check(sums_of(connection, row.provider))
+    connection.execute(_table.insert().values(**values_of(row), held_take=row.take))

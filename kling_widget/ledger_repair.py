@@ -6,25 +6,17 @@ import os
 import sqlite3
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-import sqlalchemy as sa
-
 from . import mp4_metadata, pending
-from .ledger_row import FREE_TAKE, Row, row_of
-from .ledger_schema import (
-    BUSY_TIMEOUT,
-    SCHEMA_VERSION,
-    DamagedLedgerError,
-    check,
-    make,
-    migrate,
-    table,
-    values_of,
-)
+from .ledger_file import BUSY_TIMEOUT, DamagedLedgerError, check, make, migrate
+from .ledger_row import Row, row_of
+from .ledger_schema import SCHEMA_VERSION, insert_found
+
+Records = Callable[[], Iterable[Row]]  # what the workspace itself tells of its generations
 
 LARGEST_SIDECAR = mp4_metadata.LARGEST  # bytes
 
@@ -33,8 +25,15 @@ class LedgerWarning(UserWarning):
     """The ledger was damaged, and rebuilt."""
 
 
-def prepare_file(path: Path) -> None:
+def prepare_file(path: Path, records: Records) -> None:
     """See to it that there is a whole ledger of this version at `path`.
+
+    Parameters
+    ----------
+    path
+        The file.
+    records
+        Gives what a new one is made from.
 
     Raises
     ------
@@ -50,18 +49,18 @@ def prepare_file(path: Path) -> None:
             return
         except DamagedLedgerError:
             with _one_at_a_time(path):
-                _set_aside_if_damaged(path)
+                _set_aside_if_damaged(path, records)
     if not path.exists():
-        _create(path)
+        _create(path, records)
 
 
-def _set_aside_if_damaged(path: Path) -> None:
+def _set_aside_if_damaged(path: Path, records: Records) -> None:
     """Look again, now that nobody else repairs it, and move it out of the way with its -wal and -shm."""
     try:
         check(path)
     except DamagedLedgerError as damage:
         kept = _move(path)
-        found = len(list(found_rows(path.parent)))
+        found = len(list(records()))
         warnings.warn(
             f"The ledger {path} was damaged ({damage}). It is kept as {kept.name}; a new one was made from the saved "
             f"videos and what is under way: {found} generation{'' if found == 1 else 's'} found.",
@@ -92,7 +91,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, records: Records) -> None:
     """Make the file under another name and link it into place: of two kernels that start at once, one file wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix in ("-wal", "-shm"):  # of a ledger that is gone: SQLite would take them for the new one's
@@ -104,8 +103,7 @@ def _create(path: Path) -> None:
         engine = make(fresh)
         with engine.begin() as connection:
             connection.exec_driver_sql("BEGIN")  # sqlite3 begins none for a savepoint: each would be a commit
-            for row in found_rows(path.parent):
-                _insert(connection, row)
+            insert_found(connection, records())
         engine.dispose()
         try:
             os.link(fresh, path)
@@ -116,18 +114,6 @@ def _create(path: Path) -> None:
     finally:
         for suffix in ("", "-wal", "-shm"):
             Path(f"{fresh}{suffix}").unlink(missing_ok=True)
-
-
-def _insert(connection: sa.Connection, row: Row) -> None:
-    """Add a row; where its take is held already (records can contradict each other) it is kept without."""
-    held = row.take if row.status not in FREE_TAKE else None
-    for take in (held, None):
-        try:
-            with connection.begin_nested():
-                connection.execute(table.insert().values(**values_of(row), held_take=take))
-            return
-        except sa.exc.IntegrityError:
-            continue
 
 
 def found_rows(folder: Path) -> Iterator[Row]:

@@ -1,21 +1,26 @@
-"""The ledger's table, its schema versions, and how a file is opened, checked and brought up to date."""
+"""The ledger's table and its versions, in a file as on a server."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
+from . import ledger_triggers as triggers
 from .errors import KlingError
-from .file_systems import is_shared
-from .ledger_row import ROW_FIELDS, Row
+from .ledger_row import FREE_TAKE, ROW_FIELDS, Row
+from .money import DEFAULT_DURATION
 
-BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
+# SQLAlchemy would load PostgreSQL's dialect for a partial index. These are in words that both databases know.
+INDEXES = (
+    # The latest durations, without reading all rows; only of rows that have one: a submission writes nothing here.
+    "CREATE INDEX ix_generations_learned ON generations (provider, duration, completed) WHERE took IS NOT NULL",
+    # What is not on the bill yet, all columns of the question in it; and the latest of what is: see ledger_sums.py.
+    "CREATE INDEX ix_generations_waiting ON generations (provider, status, duration, request_hash, usd) "
+    "WHERE usd IS NULL",
+    "CREATE INDEX ix_generations_charged ON generations (provider, duration, created) WHERE usd IS NOT NULL",
+)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (  # 0 → 1: leases, and which notebook asked
@@ -27,23 +32,57 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE generations ADD COLUMN took FLOAT",
         "CREATE INDEX ix_generations_learned ON generations (provider, completed) WHERE took IS NOT NULL",
     ),
+    (  # 2 → 3: what a budget asks without reading all rows. On a server no ledger was ever older than this
+        "ALTER TABLE generations ADD COLUMN duration INTEGER",
+        "UPDATE generations SET duration = coalesce(json_extract(request, '$.duration'), 5)",
+        "DROP INDEX ix_generations_learned",
+        *INDEXES,
+        "CREATE TABLE charges (provider VARCHAR(255) NOT NULL PRIMARY KEY, usd FLOAT NOT NULL)",
+        *triggers.SQLITE,
+        "INSERT INTO charges (provider, usd) SELECT provider, sum(usd) FROM generations WHERE usd IS NOT NULL "
+        "AND status NOT IN ('rejected', 'error') AND substr(request_hash, 1, 8) <> 'resumed:' "
+        "GROUP BY provider",
+    ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
 
 SCHEMA_VERSION = len(MIGRATIONS)  # kept in SQLite's user_version
 
+
+class Words(sa.types.TypeDecorator[str]):
+    """Text that anybody may have written. PostgreSQL keeps no NUL in it and counts its characters; SQLite does neither.
+
+    Parameters
+    ----------
+    length
+        As SQLite's table has it.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        """Without a length on a server."""
+        return dialect.type_descriptor(sa.Text() if dialect.name == "postgresql" else self.impl_instance)
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        """NUL as the sign for it."""
+        return value.replace("\0", "␀") if value and dialect.name == "postgresql" else value
+
+
 metadata = sa.MetaData()
 table = sa.Table(
     "generations",
     metadata,
-    sa.Column("client_request_id", sa.String(128), primary_key=True),
-    sa.Column("provider", sa.String(255), nullable=False),
-    sa.Column("request_hash", sa.String(64), nullable=False),
+    sa.Column("client_request_id", Words(128), primary_key=True),
+    sa.Column("provider", Words(255), nullable=False),
+    sa.Column("request_hash", Words(64), nullable=False),
     sa.Column("take", sa.Integer, nullable=False),
     # Equal to `take` while this row holds it; null once the vendor refused, so that the take can be tried again.
     sa.Column("held_take", sa.Integer),
-    sa.Column("status", sa.String(16), nullable=False, index=True),
-    sa.Column("generation_id", sa.String(256), index=True),
+    sa.Column("duration", sa.Integer),  # seconds; as the vendor makes it where the request doesn't say
+    sa.Column("status", Words(16), nullable=False, index=True),
+    sa.Column("generation_id", Words(256), index=True),
     sa.Column("request", sa.JSON, nullable=False),
     sa.Column("pictures", sa.JSON, nullable=False),
     sa.Column("created", sa.Float, nullable=False, index=True),
@@ -51,171 +90,62 @@ table = sa.Table(
     sa.Column("completed", sa.Float),
     sa.Column("saved", sa.Float),
     sa.Column("took", sa.Float),
-    sa.Column("vendor_status", sa.String(64)),
-    sa.Column("video_url", sa.Text),
-    sa.Column("video_file", sa.Text),
-    sa.Column("error_name", sa.String(200)),
-    sa.Column("error_message", sa.Text),
+    sa.Column("vendor_status", Words(64)),
+    sa.Column("video_url", Words()),
+    sa.Column("video_file", Words()),
+    sa.Column("error_name", Words(200)),
+    sa.Column("error_message", Words()),
     sa.Column("credits", sa.Float),
     sa.Column("usd", sa.Float),
     sa.Column("time_factor", sa.Float),
-    sa.Column("notebook", sa.String(255)),
-    sa.Column("lease_owner", sa.String(200)),
+    sa.Column("notebook", Words(255)),
+    sa.Column("lease_owner", Words(200)),
     sa.Column("lease_until", sa.Float),
     sa.UniqueConstraint("provider", "request_hash", "held_take"),
 )
-sa.Index(
-    "ix_generations_learned",
-    table.c.provider,
-    table.c.completed,
-    sqlite_where=table.c.took.is_not(None),  # only these: a submission has no more to write than before
-    postgresql_where=table.c.took.is_not(None),
+charges = sa.Table(
+    "charges",
+    metadata,
+    sa.Column("provider", Words(255), primary_key=True),
+    sa.Column("usd", sa.Float, nullable=False),
 )
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 
 
-class DamagedLedgerError(Exception):
-    """The file is not a ledger, or no longer a whole one."""
+class LostConnectionError(KlingError):
+    """The database server cannot be reached, or no longer: whether the last change was made is not known."""
+
+
+def create_tables(connection: sa.Connection) -> None:
+    """Make an empty ledger of this version."""
+    metadata.create_all(connection)
+    kept = triggers.POSTGRESQL if connection.dialect.name == "postgresql" else triggers.SQLITE
+    for statement in (*INDEXES, *kept):
+        connection.exec_driver_sql(statement)
 
 
 def values_of(row: Row) -> dict[str, Any]:
-    """A row's columns."""
-    return {name: getattr(row, name) for name in ROW_FIELDS}
+    """A row's columns, but for the take it holds."""
+    duration = row.request.get("duration") or DEFAULT_DURATION
+    return {**{name: getattr(row, name) for name in ROW_FIELDS}, "duration": duration}
 
 
-def engine_on(path: Path) -> sa.Engine:
-    """An engine whose every commit survives a power cut: it is money."""
-    url = sa.URL.create("sqlite", database=str(path))  # not an f-string: a folder's name may have a question mark
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
-    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = FULL"))
-    return engine
+def insert_found(connection: sa.Connection, rows: Iterable[Row]) -> None:
+    """Add what a workspace itself tells of its generations; where a take is held already it is kept without."""
+    for row in rows:
+        held = row.take if row.status not in FREE_TAKE else None
+        for take in (held, None):  # records can contradict each other
+            try:
+                with connection.begin_nested():
+                    connection.execute(table.insert().values(**values_of(row), held_take=take))
+                break
+            except sa.exc.IntegrityError:
+                continue
 
 
-def make(path: Path) -> sa.Engine:
-    """A new, empty ledger.
-
-    In WAL mode, which stays in the file: a second kernel reads while we write. With a rollback journal where the file
-    system is no place for that, by its kind or because SQLite says so.
-    """
-    if not is_shared(path):
-        try:
-            return _make(path, "WAL")
-        except sa.exc.OperationalError:  # such as SQLITE_IOERR_SHMMAP; a full disk is told by the second try
-            for suffix in ("", "-wal", "-journal"):
-                Path(f"{path}{suffix}").unlink(missing_ok=True)
-    return _make(path, "DELETE")
-
-
-def _make(path: Path, journal: str) -> sa.Engine:
-    engine = engine_on(path)
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
-            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            metadata.create_all(connection)
-            connection.commit()
-    except sa.exc.OperationalError:
-        engine.dispose()  # or the file stays open
-        raise
-    return engine
-
-
-def check(path: Path) -> int:
-    """Look at a ledger without writing to it.
-
-    Returns
-    -------
-    Its schema version.
-
-    Raises
-    ------
-    DamagedLedgerError
-        It is not a whole ledger.
-    KlingError
-        It is a newer version's.
-    sqlite3.OperationalError
-        It cannot be read at all now.
-    """
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)) as connection:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version > SCHEMA_VERSION:
-                raise KlingError(
-                    f"The ledger {path} was written by a newer kling_widget (schema {version}; this one reads "
-                    f"{SCHEMA_VERSION}).",
-                    hint="Nothing was submitted, and the file is untouched. Upgrade: pip install -U kling_widget.",
-                )
-            said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-            columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(generations)")}
-    except sqlite3.OperationalError:  # locked, unreadable: says nothing about what is in it
-        raise
-    except sqlite3.DatabaseError as error:
-        raise DamagedLedgerError(str(error)) from error
-    if said != "ok":
-        raise DamagedLedgerError(said)
-    missing = ({column.name for column in table.columns} if version == SCHEMA_VERSION else {"held_take"}) - columns
-    if missing:
-        raise DamagedLedgerError(f"it has no {min(missing)}")
-    return version
-
-
-def migrate(path: Path) -> None:
-    """Bring a ledger to the current version: all steps in one transaction, or none."""
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")  # of two kernels that start at once, the second finds it done
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        for step in MIGRATIONS[version:]:
-            for statement in step:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        connection.execute("COMMIT")
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one that took its name later."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def explained(path: Path, money: str = "") -> Iterator[None]:
-    """Turn what SQLite and the disk complain of into a sentence.
-
-    Parameters
-    ----------
-    path
-        The ledger.
-    money
-        A sentence on whether money moved.
-
-    Raises
-    ------
-    KlingError
-        The ledger cannot be read or written.
-    """
-    try:
-        yield
-    except sa.exc.IntegrityError:
-        raise
-    except sa.exc.DatabaseError as error:
-        raise _error(path, str(error.orig), money) from error
-    except (sqlite3.Error, OSError, sa.exc.TimeoutError) as error:
-        raise _error(path, getattr(error, "strerror", None) or str(error), money) from error
-
-
-def _error(path: Path, said: str, money: str) -> KlingError:
-    """The sentence for a complaint; SQLite's words are those of sqlite3_errstr()."""
-    elsewhere = "Choose another with workspace=… or KLING_WIDGET_WORKSPACE."
-    known = (
-        ("locked", "another program holds it", "Close what holds it, then try again."),
-        ("full", "the disk is full", "Make room, then try again."),
-        ("No space left", "the disk is full", "Make room, then try again."),
-        ("readonly", "its folder or file is read-only", elsewhere),
-        ("Read-only", "its folder is read-only", elsewhere),
-        ("malformed", "the file is damaged", "A new kernel sets it aside and rebuilds it from the saved videos."),
+def newer(where: object, version: int) -> KlingError:
+    """The sentence for a ledger that a newer version of this package wrote."""
+    return KlingError(
+        f"The ledger {where} was written by a newer kling_widget (schema {version}; this one reads {SCHEMA_VERSION}).",
+        hint="Nothing was submitted, and it is untouched. Upgrade: pip install -U kling_widget.",
     )
-    problem, advice = next(((is_so, do) for words, is_so, do in known if words in said), (said, elsewhere))
-    return KlingError(f"The ledger {path} cannot be used: {problem}.", hint=f"{money} {advice}".strip())

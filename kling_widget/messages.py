@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import background
 from .credentials import ApiKey
 from .entries import FORM_FIELDS, source_of
-from .errors import ImageError, KlingError
+from .errors import DownloadError, ImageError, KlingError, StoreError
 from .images import SourceImage
 from .kept_pictures import kept_picture
 from .studio import Studio, Take
@@ -19,6 +19,7 @@ from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .generation import Generation
+    from .video import Video
 
 MESSAGES_IN = frozenset(
     {"generate", "upload", "url", "remove", "key", "preview", "video", "stop", "watch", "check", "resubmit", "use"}
@@ -96,9 +97,9 @@ class MessageHandlers:
 
     async def _on_url(self, message: Message, _buffers: list[memoryview]) -> None:
         slot, url = message.get("slot"), str(message.get("url", "")).strip()
-        if slot in SLOTS and ("://" in url or url.startswith("data:")):
+        if slot in SLOTS and url.lower().startswith(("http://", "https://", "data:")):
             await self._load(slot, url, None)
-        elif slot in SLOTS:  # without a scheme it would be read as a path
+        elif slot in SLOTS:  # it would be read here: a path without a scheme, a store with another
             self._refuse(slot, f"{url[:200]} is not a web address.", "It begins with https://.")
 
     def _refuse(self, slot: str, message: str, hint: str) -> None:
@@ -132,9 +133,13 @@ class MessageHandlers:
         generation, offset = self._known(message), message.get("offset")
         if generation is None or generation.video is None or not isinstance(offset, int) or offset < 0:
             return
-        piece = await background.in_thread(_read, generation.video.path, offset)
         reply = {"type": "video", "re": message.get("id"), "key": generation.key, "offset": offset}
-        self.send({**reply, "size": generation.video.size}, buffers=[piece])
+        try:
+            piece, size = await background.in_thread(_read, generation.video, offset)
+        except (DownloadError, OSError):  # the front end says that it can't be played, and where it is
+            self.send({**reply, "size": 0})
+        else:
+            self.send({**reply, "size": size}, buffers=[piece])
 
     async def _on_stop(self, message: Message, _buffers: list[memoryview]) -> None:
         if generation := self._known(message):
@@ -167,7 +172,7 @@ class MessageHandlers:
             else:
                 try:
                     picture = await background.in_thread(kept_picture, self._studio.workspace, facts)
-                except ImageError as error:
+                except (ImageError, StoreError) as error:
                     self._refuse(slot, error.message, error.hint)
                 else:
                     await self._load(slot, picture, None)
@@ -202,18 +207,19 @@ class MessageHandlers:
         generation = self._known({"key": key})
         if generation is None:
             return None
-        if generation.video is not None:
-            return generation.video.poster
         facts = generation.row.pictures.get("image_url")
-        if facts is None or facts["url"]:
-            return None
         try:
+            if generation.video is not None:
+                return generation.video.poster
+            if facts is None or facts["url"]:
+                return None
             return kept_picture(self._studio.workspace, facts).thumbnail()
-        except ImageError:  # the person has tidied the workspace: nothing to show
+        except (ImageError, DownloadError, StoreError):  # the person has tidied the workspace, or a store is away
             return None
 
 
-def _read(path: Path, offset: int) -> bytes:
-    with open(path, "rb") as file:
+def _read(video: Video, offset: int) -> tuple[bytes, int]:
+    """A piece of a video's file, and the size of the whole."""
+    with open(video.path, "rb") as file:
         file.seek(offset)
-        return file.read(CHUNK)
+        return file.read(CHUNK), os.fstat(file.fileno()).st_size

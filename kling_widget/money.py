@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -60,26 +60,56 @@ class Expense:
     usd: float | None
 
 
-def estimate(duration: int | None, expenses: Iterable[Expense] = ()) -> float:
+@dataclass(frozen=True)
+class Sums:
+    """What the clips of a provider cost together: all that a price and a budget ask.
+
+    Attributes
+    ----------
+    charged
+        USD in all.
+    waiting
+        By length (seconds), how many clips may still be charged: under way, unknown, or not yet on the bill.
+    latest
+        By length (seconds), the latest charges in USD, newest first; `LATEST` of them are enough.
+    """
+
+    charged: float = 0.0
+    waiting: Mapping[int, int] = field(default_factory=dict)
+    latest: Mapping[int, Sequence[float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, expenses: Iterable[Expense]) -> Sums:
+        """The sums of single expenses, which are given newest first."""
+        charged, waiting, latest = 0.0, Counter[int](), defaultdict[int, list[float]](list)
+        for each in expenses:
+            seconds = each.duration or DEFAULT_DURATION
+            if each.usd is None:
+                waiting[seconds] += 1
+            else:
+                charged += each.usd
+                latest[seconds].append(each.usd)
+        return cls(charged, waiting, latest)
+
+
+def estimate(duration: int | None, sums: Sums = Sums()) -> float:
     """What the next clip will cost, in USD: the median of the latest charges for its length, else the price table.
 
     Parameters
     ----------
     duration
         5 or 10 (seconds); None means the vendor's default.
-    expenses
-        What the ledger saw of this provider, newest first.
+    sums
+        What the ledger saw of this provider.
     """
     seconds = duration or DEFAULT_DURATION
-    charges = [each.usd for each in expenses if each.usd is not None and (each.duration or DEFAULT_DURATION) == seconds]
+    charges = sums.latest.get(seconds)
     return median(charges[:LATEST]) if charges else price_table().usd[seconds]
 
 
-def outlay(expenses: Sequence[Expense]) -> tuple[float, float]:
+def outlay(sums: Sums) -> tuple[float, float]:
     """USD charged, and USD expected for what is under way, unknown, or not yet on the bill."""
-    waiting = [each.duration for each in expenses if each.usd is None]
-    expected = sum(waiting.count(duration) * estimate(duration, expenses) for duration in set(waiting))
-    return sum(each.usd for each in expenses if each.usd is not None), expected
+    return sums.charged, sum(count * estimate(seconds, sums) for seconds, count in sums.waiting.items())
 
 
 def checked_budget(budget: float | None) -> float | None:
@@ -97,7 +127,7 @@ def checked_budget(budget: float | None) -> float | None:
     return float(budget)
 
 
-def check_budget(budget: float, duration: int | None, expenses: Sequence[Expense]) -> None:
+def check_budget(budget: float, duration: int | None, sums: Sums) -> None:
     """Refuse what would bring the total above the budget (USD).
 
     Raises
@@ -105,8 +135,8 @@ def check_budget(budget: float, duration: int | None, expenses: Sequence[Expense
     BudgetExceededError
         What it would cost, what is spent and what the budget is.
     """
-    price = estimate(duration, expenses)
-    charged, expected = outlay(expenses)
+    price = estimate(duration, sums)
+    charged, expected = outlay(sums)
     if charged + expected + price <= budget + TOLERANCE:
         return
     under_way = f" and about {dollars(expected)} is under way or not yet billed" if expected else ""
@@ -173,7 +203,8 @@ class Spending:
     """
 
     def __init__(self, expenses: Sequence[Expense], *, free: bool = False) -> None:
-        prices = {duration: estimate(duration, expenses) for duration in {each.duration for each in expenses}}
+        sums = Sums.of(expenses)
+        prices = {duration: estimate(duration, sums) for duration in {each.duration for each in expenses}}
         groups: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
         for each in expenses:
             day = datetime.fromtimestamp(each.created).astimezone().strftime("%Y-%m-%d")

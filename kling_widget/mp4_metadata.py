@@ -68,6 +68,20 @@ def boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:
         at += length
 
 
+def is_whole(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is an MP4 to its end: one cut short breaks the chain of its boxes, or lacks one all videos have.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    """
+    with open(path, "rb") as file:
+        chain = list(boxes(file))
+        size = os.fstat(file.fileno()).st_size
+    return bool(chain) and chain[-1][2] == size and {b"moov", b"mdat"} <= {kind for kind, _, _ in chain}
+
+
 def _open_ended(file: IO[bytes], start: int) -> bool:
     file.seek(start)
     return file.read(4) == bytes(4)

@@ -12,11 +12,13 @@ import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from .errors import DownloadError, ImageError
+from . import addresses
+from .errors import DownloadError, ImageError, KlingError
 from .picture_files import human_size, open_picture
 
 if TYPE_CHECKING:
@@ -110,6 +112,8 @@ def _from_text(text: str) -> Found:
         case "file":
             raise ImageError("A file: address cannot be used.", hint="Give the plain path of the file.")
         case other:
+            if "://" in stripped and addresses.is_served(other):
+                return _from_address(stripped)
             if "://" not in stripped and os.path.exists(text):
                 return _from_path(text)
             raise ImageError(f"An address that begins with {other}: cannot be used.", hint="Use http:// or https://.")
@@ -130,6 +134,19 @@ def _from_url(text: str) -> WebAddress:
         )
     last = unquote(parts.path).rstrip("/").rpartition("/")[2]
     return WebAddress(text, f"{last[-60:]} at {host}" if last else f"picture at {host}")
+
+
+def _from_address(text: str) -> FileBytes:
+    """From a store that fsspec knows, such as ``s3://bucket/cat.jpg``: the vendor could not fetch it."""
+    name = unquote(text).rstrip("/").rpartition("/")[2]
+    try:
+        data = addresses.read_bytes(text, MAX_SOURCE, partial(_check_size, name=name))
+    except ImageError:
+        raise
+    except KlingError as error:
+        raise ImageError(error.message, hint=error.hint) from error
+    _check_size(len(data), name)
+    return FileBytes(data, name)
 
 
 def _from_data_uri(text: str) -> FileBytes:

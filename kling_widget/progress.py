@@ -181,7 +181,7 @@ class _TerminalLine:
 
 def _plain(generation: Generation) -> str:
     if generation.video is not None:
-        return f"{line(generation)} · {generation.video.path}"
+        return f"{line(generation)} · {generation.video.address}"
     return problem(generation) or line(generation)
 
 

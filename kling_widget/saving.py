@@ -15,21 +15,34 @@ from typing import TYPE_CHECKING
 
 from . import background, mp4_metadata, pending, retry
 from .download import StaleUrlError, download
-from .errors import DownloadError, RateLimitError, ServerError
+from .errors import DownloadError, RateLimitError, ServerError, StoreError
 from .ledger_row import row_of
 
 if TYPE_CHECKING:
     from .ledger import Row
     from .studio import Studio
     from .video import Video
+    from .workspace import Workspace
 
 FETCH_ATTEMPTS = 3  # fresh addresses tried for one video
+PATIENCE = 900.0  # seconds a store that cannot be reached is tried again; after that the next call or kernel does
 
 Update = Callable[..., Awaitable["Row"]]  # changes the ledger's row and returns it
 
 
-async def save(studio: Studio, row: Row, update: Update) -> Video:
+async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], object]) -> Video:
     """Fetch a video unless it is there, and put it in its place.
+
+    Parameters
+    ----------
+    studio
+        Client, workspace and leases.
+    row
+        The ledger's row.
+    update
+        Changes that row.
+    say
+        Called with a sentence on what it waits for, and with an empty one when that is over.
 
     Raises
     ------
@@ -41,12 +54,13 @@ async def save(studio: Studio, row: Row, update: Update) -> Video:
     target = await background.in_thread(studio.video_target, row)
     if row.video_file != target.name:
         row = await update(video_file=target.name)
-    if row.saved is None and await background.in_thread(_is_there, target, row):
+    if row.saved is None and await background.in_thread(_is_there, studio.workspace, target, row):
         await background.in_thread(_drop_partials, target)
+        await _deliver(studio, row, target, say)
         row = await update(saved=time.time())  # whoever fetched it died before saying so
-    if row.saved is None or not await background.in_thread(target.exists):
+    if row.saved is None or not await background.in_thread(studio.workspace.bring, target):
         try:
-            row = await _fetch(studio, row, target, update)
+            row = await _fetch(studio, row, target, update, say)
         except DownloadError as error:
             error.generation_id = row.generation_id
             studio.leases.check(row.client_request_id)
@@ -62,7 +76,7 @@ async def show(studio: Studio, row: Row) -> Video:
     return video
 
 
-async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
+async def _fetch(studio: Studio, row: Row, target: Path, update: Update, say: Callable[[str], object]) -> Row:
     # A name of our own: a process that lost its lease without knowing may still be writing to the other one.
     partial = target.with_name(f"{target.name}.{studio.leases.owner[-12:]}.part")
     await background.in_thread(_adopt, target, partial)
@@ -84,9 +98,32 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
             stale = error
         else:
             await background.in_thread(_drop_partials, target)  # first: nobody takes up again what is saved
+            await _deliver(studio, row, target, say)
             return await update(saved=time.time())
     assert stale is not None
     raise stale
+
+
+async def _deliver(studio: Studio, row: Row, target: Path, say: Callable[[str], object]) -> None:
+    """Put the whole video where the workspace keeps its videos. It is paid for: a store that is away is waited for."""
+    until, attempt = time.monotonic() + PATIENCE, 0
+    while True:
+        attempt += 1
+        try:
+            await background.in_thread(studio.workspace.deliver, target, row)
+            say("")
+            return
+        except StoreError as error:
+            if not error.passing or time.monotonic() > until:
+                raise DownloadError(
+                    f"The video is made, and is not yet where it belongs: {error.message}",
+                    hint=f"{error.hint} It is kept at the vendor, and as {target}; the same call again, or a new "
+                    "kernel, puts it there, free of charge.",
+                    generation_id=row.generation_id,
+                ) from error
+            say(f"The video is made. {error.message} Trying again.")
+        await asyncio.sleep(retry.backoff(attempt, random.random()))
+        studio.leases.check(row.client_request_id)
 
 
 async def _fresh_url(studio: Studio, row: Row) -> str | None:
@@ -104,11 +141,12 @@ async def _fresh_url(studio: Studio, row: Row) -> str | None:
             studio.leases.check(row.client_request_id)
 
 
-def _is_there(target: Path, row: Row) -> bool:
+def _is_there(workspace: Workspace, target: Path, row: Row) -> bool:
     """Whether the whole video of this generation has its name already: it says so itself."""
     try:
+        workspace.bring(target)
         content = mp4_metadata.read(target)
-    except OSError:
+    except (OSError, StoreError):  # a store that cannot be asked: then it is fetched once more from the vendor
         return False
     found = row_of(content) if content is not None else None
     return found is not None and found.client_request_id == row.client_request_id

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,15 +19,17 @@ from .account import Account
 from .arrivals import Arrivals
 from .client import new_client_request_id
 from .credentials import ApiKey, hidden
+from .databases import Database, hidden_database
+from .errors import StoreError
 from .generation import Generation
 from .leases import Leases
 from .ledger import Row
 from .notebook_files import notebook_name
 from .prepare import Prepared, facts_of, prepare
+from .remote_workspace import workspace_at
 from .rules import check_generation_id, check_take
 from .studio_access import StudioAccess
 from .video import Video
-from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .money import Spending
@@ -48,6 +51,9 @@ class Studio(StudioAccess):
         Where the API is; by default ``KLING_WIDGET_BASE_URL`` or the vendor.
     workspace
         The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``.
+    database
+        Where the ledger is, if not in that folder: ``postgresql+psycopg://user:password@host/database``, so that
+        several machines share the work, or ``sqlite:////absolute/file``. By default ``KLING_WIDGET_DATABASE``.
     simulate
         True uses the built-in simulator. ``KLING_WIDGET_SIMULATE=1`` in the environment does so wherever no key is
         passed as an argument.
@@ -63,11 +69,12 @@ class Studio(StudioAccess):
         api_key: str | ApiKey | None = None,
         base_url: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
+        database: str | Database | None = None,
         simulate: bool = False,
         budget: float | None = None,
     ) -> None:
-        api_key = hidden(api_key)
-        self.workspace = Workspace(workspace)
+        api_key, database = hidden(api_key), hidden_database(database)
+        self.workspace = workspace_at(workspace, database)
         super().__init__(api_key, base_url, simulate=simulate, simulator_state=self.workspace.simulator_state)
         # Weakly: what is over and nobody holds any more is in the ledger, and its poster need not fill the kernel.
         self._generations: weakref.WeakValueDictionary[str, Generation] = weakref.WeakValueDictionary()
@@ -81,7 +88,7 @@ class Studio(StudioAccess):
         self.unsent: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"Studio({self.provider}, {str(self.workspace.path)!r})"
+        return f"Studio({self.provider}, {self.workspace.address!r})"
 
     # Submitting
 
@@ -169,6 +176,8 @@ class Studio(StudioAccess):
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
+        else:
+            self._forget_if_gone(row, lambda row: self.workspace.has_video(row, look=True))
         return self.go_on(row)
 
     def again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
@@ -234,9 +243,8 @@ class Studio(StudioAccess):
         else:
             await background.in_thread(self.workspace.ledger.update, row.client_request_id, **facts)
         row = await background.in_thread(self.reread, row)
-        target = self.video_target(row)
-        if await background.in_thread(target.exists):
-            await background.in_thread(self.workspace.keep_metadata, target, row)
+        if await background.in_thread(self.workspace.has_video, row):
+            await background.in_thread(self.workspace.keep_metadata, self.video_target(row), row)
 
     # Finding again
 
@@ -299,7 +307,15 @@ class Studio(StudioAccess):
                 generation_id=generation_id,
             )
             row, _ = self.workspace.ledger.admit(stranger)
+        self._forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
         return self.go_on(row)
+
+    def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
+        """A video that somebody took away is fetched anew. A store is asked for one, never for each of a long list."""
+        generation = self.generation_of(row)
+        with contextlib.suppress(StoreError):  # nobody can tell now
+            if generation.video is not None and not is_there(generation.row):
+                generation.video = None
 
     def generation_of(self, row: Row) -> Generation:
         """The generation of a row as it stands; nothing begins."""
@@ -307,7 +323,7 @@ class Studio(StudioAccess):
             known = self._generations.get(row.client_request_id)
             if known is None:
                 known = self._generations[row.client_request_id] = Generation(self, row)
-                if row.saved is not None and row.video_file and self.video_target(row).exists():
+                if row.saved is not None and row.video_file and self.workspace.has_video(row):
                     known.finish(self.video_of(row))
             return known
 
@@ -329,8 +345,8 @@ class Studio(StudioAccess):
 
     @property
     def has_ledger(self) -> bool:
-        """Whether anything was ever submitted here; looking must not make the folder."""
-        return any((self.workspace.path / name).exists() for name in ("ledger.sqlite", "videos", "pending"))
+        """Whether anything was ever submitted here."""
+        return self.workspace.has_ledger
 
     def video_target(self, row: Row) -> Path:
         """Where its video goes."""
@@ -339,7 +355,8 @@ class Studio(StudioAccess):
     def video_of(self, row: Row) -> Video:
         """The saved video with what it was made from, which is also written beside it."""
         path = self.video_target(row)
-        video = Video(path, url=row.video_url, metadata=row.metadata())
-        if not path.with_suffix(".json").exists():
+        stored = self.workspace.stored(path)
+        video = Video(path, url=row.video_url, metadata=row.metadata(), stored=stored)
+        if stored is None and not path.with_suffix(".json").exists():
             self.workspace.keep_metadata(path, row)
         return video

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import os
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import media, notebook_files, video_page
-from .errors import DownloadError
+from .errors import DownloadError, ImageError
 from .notebook_files import notebook_relative as notebook_relative
 from .notebook_files import running_cell
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from .images import SourceImage
+    from .stored_video import StoredVideo
 
 Bytes = bytes  # within the class, `bytes` is its method
 
@@ -42,9 +44,13 @@ class Video:
         simulated, …
     first_frame_source
         The picture it began with; shown where the file itself cannot be read.
+    stored
+        The same video in the store of a workspace at an address; then `path` need not be there yet.
 
     Attributes
     ----------
+    place
+        Where the file is on this machine, or goes when it is fetched; `path` is the same and fetches it.
     shown_in_cell
         Number of the cell whose output shows the clip already (`generate` puts it there): as that cell's last line it
         is not shown a second time.
@@ -64,13 +70,37 @@ class Video:
         url: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         first_frame_source: SourceImage | None = None,
+        stored: StoredVideo | None = None,
     ) -> None:
-        self.path = Path(os.path.abspath(path))  # stays true after os.chdir
+        self.place = Path(os.path.abspath(path))  # stays true after os.chdir
+        self._stored = stored
         self.url = url
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.first_frame_source = first_frame_source
         self.shown_in_cell: int | None = None
+        self._small_pictures: tuple[str, str] | None = None
         self.embedded = False
+
+    @property
+    def path(self) -> Path:
+        """The MP4 file on this machine. In a workspace at an address it is fetched when this is first asked for.
+
+        Raises
+        ------
+        DownloadError
+            It cannot be fetched.
+        """
+        return self.place if self._stored is None else self._stored.here()
+
+    @property
+    def address(self) -> str:
+        """Where it is kept: its path, or ``s3://…`` in a workspace at an address. Asking for it fetches nothing."""
+        return str(self.place) if self._stored is None else self._stored.address
+
+    @property
+    def _elsewhere(self) -> StoredVideo | None:
+        """The store, where the file is not on this machine now."""
+        return None if self._stored is None or self.place.exists() else self._stored
 
     def bytes(self) -> Bytes:
         """The MP4 file's bytes.
@@ -88,15 +118,25 @@ class Video:
     @property
     def size(self) -> int:
         """Bytes of the file. Raises `DownloadError` if it is not there any more."""
+        if (elsewhere := self._elsewhere) is not None:
+            return elsewhere.size()
         try:
-            return self.path.stat().st_size
+            return self.place.stat().st_size
         except OSError as error:
             raise self._lost(error) from error
 
     @cached_property
     def info(self) -> media.MediaInfo:
         """What the file's header says. Raises `DownloadError` if it cannot be read."""
-        return media.probe(self.path)
+        elsewhere = self._elsewhere
+        return (elsewhere.info() if elsewhere is not None else None) or media.probe(self.path)
+
+    def known(self) -> media.MediaInfo | None:
+        """The same as `info` if that is to be had without asking a store, else None."""
+        if self._elsewhere is None:
+            with contextlib.suppress(DownloadError):
+                return self.info
+        return None
 
     @property
     def width(self) -> int:
@@ -116,12 +156,26 @@ class Video:
     @cached_property
     def poster(self) -> Bytes:
         """The first frame as a JPEG (bytes), at most 25 KB and 480 px. Raises `DownloadError` as `first_frame` does."""
-        return media.poster(self.path)
+        elsewhere = self._elsewhere
+        return (elsewhere.poster() if elsewhere is not None else None) or media.poster(self.path)
 
-    @cached_property
+    @property
     def small_pictures(self) -> tuple[str, str] | None:
-        """Poster and fallback picture as data URIs for a page; None if there is no frame to be had."""
-        return video_page.data_uris(self)
+        """Poster and fallback picture as data URIs for a page; None if there is no frame to be had now."""
+        if self._small_pictures is None:
+            self._small_pictures = video_page.data_uris(self)
+        return self._small_pictures
+
+    @property
+    def small_frame(self) -> Image.Image:
+        """The first frame, or where only a store has the file its poster. Raises as `first_frame` does."""
+        from .images import SourceImage
+
+        elsewhere = self._elsewhere
+        if elsewhere is not None and (poster := elsewhere.poster()) is not None:
+            with contextlib.suppress(ImageError):  # anybody may have put it there
+                return SourceImage.load(poster).pil()
+        return self.first_frame
 
     @property
     def first_frame(self) -> Image.Image:
@@ -157,7 +211,7 @@ class Video:
         text = os.fspath(path)
         target = Path(text).expanduser()
         if target.is_dir() or text.endswith(("/", os.sep)):
-            target /= self.path.name
+            target /= self.place.name
         _ = self.size  # raises if the file is gone
         if target.exists():
             if filecmp.cmp(self.path, target, shallow=False):
@@ -212,7 +266,7 @@ class Video:
     def _lost(self, error: OSError) -> DownloadError:
         number = self.metadata.get("generation_id")
         return DownloadError(
-            f"The video {self.path.name} is not there any more: {(error.strerror or 'unreadable').lower()}.",
+            f"The video {self.place.name} is not there any more: {(error.strerror or 'unreadable').lower()}.",
             hint="kling_widget.resume(generation_id) fetches it again, free of charge, as long as the vendor keeps it.",
             generation_id=number if isinstance(number, str) else None,
         )
@@ -223,13 +277,13 @@ class Video:
         return None if shown else self.html()
 
     def __repr__(self) -> str:
-        return f"Video({video_page.shown_path(self.path)!r})" + (".embed()" if self.embedded else "")
+        return f"Video({video_page.shown_address(self)!r})" + (".embed()" if self.embedded else "")
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Video) and self.path == other.path
+        return isinstance(other, Video) and self.place == other.place
 
     def __hash__(self) -> int:
-        return hash(self.path)
+        return hash(self.place)

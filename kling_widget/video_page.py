@@ -29,7 +29,9 @@ _POSTER_BYTES = 13_000  # ours: with `_FALLBACK_BYTES`, as Base64, some 25 KB in
 _FALLBACK_BYTES = 6_000
 _FALLBACK_EDGE = 320  # pixels
 _PROMPT_SHOWN = 400  # characters of a prompt in a caption; the whole of it is in `metadata`
-_CAPTION = "margin-top:4px;font-size:90%;color:var(--jp-ui-font-color2, #757575)"
+_CAPTION = "margin-top:4px;font-size:90%;overflow-wrap:anywhere;color:var(--jp-ui-font-color2, #757575)"
+
+_CACHE_HERE = " With <code>KLING_WIDGET_CACHE</code> set to a folder below the notebook's it plays here."
 
 
 def figure(video: Video, host: str) -> str:
@@ -45,7 +47,9 @@ def figure(video: Video, host: str) -> str:
             f' style="max-width:100%;height:auto" aria-label="{alt}" src="{source}">{shown}</video>'
         )
     facts = escape(settings(video))
-    lines = [escape(prompt(video)), f"<small>{facts}</small>" if facts else "", note]
+    address = escape(video.address) if is_stored(video) else ""  # a folder's video is where the notebook is
+    kept = f"<small><code>{address}</code></small>" if address and address not in note else ""
+    lines = [escape(prompt(video)), f"<small>{facts}</small>" if facts else "", note, kept]
     caption = "<br>".join(line for line in lines if line)
     return f'<figure style="margin:8px 0 0">{shown}<figcaption style="{_CAPTION}">{caption}</figcaption></figure>'
 
@@ -74,6 +78,16 @@ def settings(video: Video) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def shown_address(video: Video) -> str:
+    """Where it is kept, for people: a path relative to the working folder where it lies below it."""
+    return video.address if is_stored(video) else shown_path(video.place)
+
+
+def is_stored(video: Video) -> bool:
+    """Whether it is kept in a store, and its file is a copy."""
+    return video.address != str(video.place)
+
+
 def shown_path(path: Path) -> str:
     """Relative to the working folder where it lies below it."""
     here = Path.cwd()
@@ -83,7 +97,7 @@ def shown_path(path: Path) -> str:
 def data_uris(video: Video) -> tuple[str, str] | None:
     """Poster (WebP: sharper in as few bytes) and what readers see that know no video tag (JPEG)."""
     try:
-        frame = video.first_frame
+        frame = video.small_frame
     except DownloadError:
         if video.first_frame_source is None or video.first_frame_source.data is None:
             return None
@@ -95,11 +109,12 @@ def data_uris(video: Video) -> tuple[str, str] | None:
 
 def _source(video: Video, host: str) -> tuple[str, str]:
     """What goes into ``src``, and a line to say where there is nothing to play."""
-    where = f"<code>{escape(shown_path(video.path))}</code>"
+    where = f"<code>{escape(shown_address(video))}</code>"
     try:
         size = video.size
-        relative = notebook_relative(video.path) if host == "jupyter" and not video.embedded else None
+        relative = notebook_relative(video.place) if host == "jupyter" and not video.embedded else None
         if relative is not None:
+            _ = video.path  # fetched, where a store has it: the page asks the notebook server for the file
             return escape(relative), ""
         if host == "marimo" and (address := _marimo_s_address(video)):
             return escape(address), ""
@@ -108,11 +123,12 @@ def _source(video: Video, host: str) -> tuple[str, str]:
                 f"Too large to be embedded in this page: {human_size(size)}, and the limit is "
                 f"{human_size(video.embed_limit)}. It is saved as {where}. <code>embed(limit={size})</code> on the "
                 "Video puts it in all the same, <code>save(path)</code> copies the file."
+                + (_CACHE_HERE if host == "jupyter" and is_stored(video) else "")
             )
         data = _base64(video.bytes())
         return f"data:video/mp4;base64,{data}", f"<small>{_weight(len(data))}</small>" if video.embedded else ""
-    except DownloadError:
-        return "", f"The file {where} is not there any more."
+    except DownloadError as error:
+        return "", escape(error.message) if is_stored(video) else f"The file {where} is not there any more."
 
 
 def _weight(size: int) -> str:

@@ -16,6 +16,7 @@ import traitlets
 
 from . import background, panel_output
 from .credentials import ApiKey, hidden, look_for_key
+from .databases import Database, hidden_database
 from .entries import frame_of, problem_of
 from .errors import ImageError, KlingError
 from .generation import Generation
@@ -48,7 +49,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         What the form starts with; `duration` is 5 or 10 seconds, `cfg_scale` 0 to 1.
     tail_image
         Last frame.
-    api_key, base_url, workspace, simulate
+    api_key, base_url, workspace, database, simulate
         Settings; see :class:`Studio`. `simulate` None means: only where there is no key.
     budget
         USD that everything made from this workspace may cost together; see :class:`Studio`.
@@ -102,14 +103,15 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         api_key: str | ApiKey | None = None,
         base_url: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
+        database: str | Database | None = None,
         simulate: bool | None = None,
         budget: float | None = None,
         side_panel: bool = False,
     ) -> None:
-        api_key = hidden(api_key)
+        api_key, database = hidden(api_key), hidden_database(database)
         self._budget = checked_budget(budget)
         self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
-        self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace}
+        self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace, "database": database}
         self._uploads = Uploads()
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")

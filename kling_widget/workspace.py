@@ -8,19 +8,22 @@ import os
 import re
 import unicodedata
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .databases import Database, database_of, hidden_database
 from .errors import KlingError
 
 if TYPE_CHECKING:
     from .ledger import Ledger, Row
+    from .stored_video import StoredVideo
 
 DEFAULT = "kling_videos"  # relative to the notebook's folder: Jupyter serves only what lies under its root
 _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
-_SUFFIXES = (".jpg", ".png")
+SUFFIXES = (".jpg", ".png")
 
 
 class Workspace:
@@ -30,14 +33,34 @@ class Workspace:
     ----------
     path
         The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``. It is made when first written to.
+    database
+        Where its ledger is: ``postgresql+psycopg://user:password@host/database``, or ``sqlite:////absolute/file``. By
+        default ``KLING_WIDGET_DATABASE``, or ``ledger.sqlite`` in the folder. The password is shown nowhere.
+
+    Raises
+    ------
+    InvalidRequestError
+        No ledger can be kept in a database of that name.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, database: str | Database | None = None) -> None:
+        database = hidden_database(database)
         chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE") or DEFAULT
         self.path = Path(chosen).expanduser().resolve()
+        self.database = database_of(database)
 
     def __repr__(self) -> str:
-        return f"Workspace({str(self.path)!r})"
+        return f"{type(self).__name__}({self.address!r})"
+
+    @property
+    def address(self) -> str:
+        """Where it lies, for people."""
+        return str(self.path)
+
+    @property
+    def ledger_is_a_file(self) -> bool:
+        """Whether the ledger is SQLite's, which is safe on one machine only."""
+        return self.database is None or self.database.file is not None
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -49,8 +72,22 @@ class Workspace:
             It can't be read or written, or was written by a newer version; see :class:`~kling_widget.ledger.Ledger`.
         """
         from .ledger import Ledger
+        from .ledger_places import place_of
 
-        return Ledger(self.path / "ledger.sqlite")
+        return Ledger(place_of(self.database, self.path, self.found_rows))
+
+    def found_rows(self) -> Iterator[Row]:
+        """What the workspace itself tells of its generations, for a ledger that has none."""
+        from .ledger_repair import found_rows
+
+        return found_rows(self.path)
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether anything was ever submitted here; looking must not make the folder."""
+        if self.database is not None and (self.database.file is None or self.database.file.exists()):
+            return True
+        return any((self.path / name).exists() for name in ("ledger.sqlite", "videos", "pending"))
 
     @property
     def simulator_state(self) -> Path:
@@ -80,9 +117,9 @@ class Workspace:
 
     def find_image(self, sha256: str) -> Path | None:
         """A picture kept earlier; None also where the name, from the ledger or a link, leads out of the folder."""
-        if not _SHA256.match(sha256):
+        if not is_sha256(sha256):
             return None
-        found = (self.path / "images" / f"{sha256}{suffix}" for suffix in _SUFFIXES)
+        found = (self.path / "images" / f"{sha256}{suffix}" for suffix in SUFFIXES)
         return next((path for path in found if path.is_file() and not self._leads_out(path)), None)
 
     def name_video(self, row: Row) -> str:
@@ -117,6 +154,23 @@ class Workspace:
 
     def _leads_out(self, path: Path) -> bool:
         return path.is_symlink() and not path.resolve().is_relative_to(self.path)
+
+    # What a workspace whose videos lie elsewhere does otherwise (`remote_workspace.py`)
+
+    def has_video(self, row: Row, *, look: bool = False) -> bool:
+        """Whether the video of a row is to be had; a store is asked only with `look`, else trusted."""
+        return self.video_target(row).exists()
+
+    def bring(self, video: Path) -> bool:
+        """See to it that a video is on this machine, if it is to be had; returns whether it is."""
+        return video.exists()
+
+    def deliver(self, video: Path, row: Row) -> None:
+        """Put a video that is whole where the workspace keeps its videos: it lies there already."""
+
+    def stored(self, video: Path) -> StoredVideo | None:
+        """The video as a store has it; None where the file is all there is."""
+        return None
 
     # Whether another process has the same workspace
 
@@ -174,7 +228,12 @@ def _slug(text: str, longest: int) -> str:
     return words[:longest].rsplit("-", 1)[0] if "-" in words[:longest] else words[:longest]
 
 
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 in hex."""
+    return _SHA256.match(text) is not None
+
+
 def _checked_sha256(sha256: str) -> str:
-    if not _SHA256.match(sha256):
+    if not is_sha256(sha256):
         raise ValueError(f"not a SHA-256: {sha256!r}")
     return sha256

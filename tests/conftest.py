@@ -17,6 +17,8 @@ import pytest
 from nbclient import NotebookClient
 
 from kling_widget import background
+from tests import postgres
+from tests import s3 as s3_server
 
 # Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
 hypothesis.settings.register_profile(
@@ -79,6 +81,26 @@ async def _end_all() -> None:
         for task in left:
             task.cancel()
         await asyncio.wait(left)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[s3_server.S3]:
+    """moto's server, found by s3fs and boto3 through the environment; each test makes a bucket of its own."""
+    with s3_server.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A real PostgreSQL server, one for all tests of a process."""
+    with postgres.serving() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: postgres.Server) -> str:
+    """An empty database of the test's own on it."""
+    return postgres_server.url(postgres_server.new_database())
 
 
 @pytest.fixture(scope="session")

@@ -29,14 +29,17 @@ export interface Frame {
   warnings: string[];
 }
 
-/** The saved video; `url` is relative to the notebook, null where the host can't serve files. `duration` in seconds. */
+/**
+ * The saved video; `url` is relative to the notebook, null where the host can't serve files. `duration` in seconds. What
+ * only its file can tell is null while that is not on the kernel's machine.
+ */
 export interface SavedVideo {
   url: string | null;
   path: string;
-  width: number;
-  height: number;
-  size: number;
-  duration: number;
+  width: number | null;
+  height: number | null;
+  size: number | null;
+  duration: number | null;
 }
 
 /**

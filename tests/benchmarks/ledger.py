@@ -10,8 +10,11 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from kling_widget.ledger import Ledger, Row
 from kling_widget.ledger_schema import table, values_of
+from kling_widget.money import check_budget
 from tests.benchmarks.verdicts import verdict
 
 MANY, FEW = 100_000, 100
@@ -37,16 +40,19 @@ def made(number: int) -> Row:
 def ledger_with(rows: int, folder: Path) -> Path:
     """A ledger file with so many rows."""
     ledger = Ledger(folder / f"{rows}" / "ledger.sqlite")
-    with ledger._writing() as connection:
+
+    def fill(connection: sa.Connection) -> None:
         for start in range(0, rows, 5000):
             batch = [made(number) for number in range(start, min(start + 5000, rows))]
             connection.execute(table.insert(), [{**values_of(row), "held_take": 1} for row in batch])
+
+    ledger._write(fill)
     ledger.close()
-    return ledger.path
+    return folder / f"{rows}" / "ledger.sqlite"
 
 
 def open_it(ledger: Ledger) -> None:
-    Ledger(ledger.path).close()
+    Ledger(ledger._place).close()
 
 
 def first_page(ledger: Ledger) -> None:
@@ -55,6 +61,15 @@ def first_page(ledger: Ledger) -> None:
 
 def insert(ledger: Ledger) -> None:
     assert ledger.admit(Row(f"kw-{uuid.uuid4().hex}", "https://api.aimlapi.com", uuid.uuid4().hex))[1]
+
+
+def insert_with_a_budget(ledger: Ledger) -> None:
+    row = Row(f"kw-{uuid.uuid4().hex}", "https://api.aimlapi.com", uuid.uuid4().hex)
+    assert ledger.admit(row, check=lambda sums: check_budget(1e6, 5, sums))[1]
+
+
+def sums(ledger: Ledger) -> None:
+    assert ledger.sums("https://api.aimlapi.com").charged > 0
 
 
 def learned(ledger: Ledger) -> None:
@@ -72,7 +87,7 @@ def report() -> list[bool]:
     results = []
     with tempfile.TemporaryDirectory() as folder:
         many, few = (Ledger(ledger_with(rows, Path(folder))) for rows in (MANY, FEW))
-        for act in (open_it, first_page, insert, learned):
+        for act in (open_it, first_page, insert, insert_with_a_budget, sums, learned):
             seconds(act, many), seconds(act, few)  # caches
             times = [(seconds(act, many), seconds(act, few)) for _ in range(ROUNDS)]
             ratio = statistics.median(a / b for a, b in times)

@@ -410,7 +410,7 @@ def test_workers_that_do_not_see_the_workspace_or_may_not_use_its_ledger_are_tol
     """The workspace looks away, and this machine has another name: two machines can't be had here."""
     leave = Workspace.leave_mark
     monkeypatch.setattr(Workspace, "leave_mark", lambda self, name: None)
-    with pytest.raises(kw.ClusterError, match=r'does not see the folder .*workspace="s3://.*database="postgresql'):
+    with pytest.raises(kw.ClusterError, match=r'does not see the workspace .*workspace="s3://.*database="postgresql'):
         start_on(vendor, tmp_path, rows_of(cat, 2), executor=client)
     monkeypatch.setattr(Workspace, "leave_mark", leave)
     monkeypatch.setattr(dask_cluster, "machine_name", lambda: "another")

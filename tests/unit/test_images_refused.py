@@ -40,7 +40,7 @@ COFFEE = PHOTOS / "coffee.png"
         ("http://a b/cat.png", "has spaces"),
         ("http://[::1", "is not a web address"),
         ("http://example.org:99999/", "is not a web address"),
-        ("ftp://x", "begins with ftp:"),
+        ("htps://x", "begins with htps:"),
         ("javascript:alert(1)", "begins with javascript:"),
         ("file:///etc/passwd", "file: address"),
         ("data:text/html,<b>", "text/html, not an image"),

@@ -7,26 +7,46 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kling_widget.databases import Database
 from kling_widget.ledger import Ledger, Row
+from kling_widget.ledger_places import place_of
+from kling_widget.ledger_schema import SCHEMA_VERSION, table
+from kling_widget.money import Sums
 from kling_widget.workspace import Workspace
 
 
+@pytest.fixture(params=["file", "postgres"])
+def opened(request, tmp_path):
+    """Opens the test's ledger once more, as another process would; on each kind of database."""
+    database = Database(request.getfixturevalue("postgres_url")) if request.param == "postgres" else None
+    ledgers = []
+
+    def opened():
+        ledgers.append(Ledger(place_of(database, tmp_path)))
+        return ledgers[-1]
+
+    yield opened
+    for each in ledgers:
+        each.close()
+
+
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path / "ledger.sqlite")
-    yield made
-    made.close()
+def ledger(opened):
+    return opened()
 
 
 def row(number=1, **changes):
     return Row(**{"client_request_id": f"kw-{number}", "provider": "simulator", "request_hash": "a" * 64, **changes})
 
 
-def test_a_row_survives_the_process_that_wrote_it(ledger, tmp_path):
+def test_a_row_survives_the_process_that_wrote_it(ledger, opened):
     ledger.admit(row(request={"prompt": "p", "cfg_scale": 0}, pictures={"image_url": {"name": "cat.png"}}))
     ledger.update("kw-1", generation_id="id/1:x", status="queued", accepted=5.0)
-    found = Ledger(tmp_path / "ledger.sqlite").get("kw-1")
+    found = opened().get("kw-1")
     assert found is not None
     assert (found.generation_id, found.status, found.request["cfg_scale"]) == ("id/1:x", "queued", 0)
 
@@ -67,14 +87,14 @@ def at_once(ask):
         return list(pool.map(run, range(8)))
 
 
-def test_many_threads_that_ask_for_the_same_take_make_one_row(tmp_path):
-    results = at_once(lambda number: Ledger(tmp_path / "ledger.sqlite").admit(row(number)))
+def test_many_threads_that_ask_for_the_same_take_make_one_row(opened):
+    results = at_once(lambda number: opened().admit(row(number)))
     assert [ours for _, ours in results].count(True) == 1
     assert len({held.client_request_id for held, _ in results}) == 1
 
 
-def test_many_threads_that_ask_for_a_new_take_get_one_each(tmp_path):
-    results = at_once(lambda number: Ledger(tmp_path / "ledger.sqlite").admit(row(number), new_take=True))
+def test_many_threads_that_ask_for_a_new_take_get_one_each(opened):
+    results = at_once(lambda number: opened().admit(row(number), new_take=True))
     assert sorted(held.take for held, _ in results) == list(range(1, 9))
 
 
@@ -113,11 +133,12 @@ def test_durations_are_in_the_vendors_seconds_and_only_what_was_watched_counts(l
     assert ledger.durations("simulator", 5) == [186.0]
 
 
-def test_the_file_is_in_wal_mode_and_names_its_schema_version(ledger, tmp_path):
+def test_the_file_is_in_wal_mode_and_names_its_schema_version(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
     ledger.admit(row())
     with sqlite3.connect(tmp_path / "ledger.sqlite") as plain:
         assert plain.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert plain.execute("PRAGMA user_version").fetchone() == (2,)
+        assert plain.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -142,3 +163,68 @@ def test_file_names_are_readable_unique_and_stay_in_the_folder(tmp_path):
 def test_looking_at_a_workspace_makes_no_folder(tmp_path):
     Workspace(tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+# Sums, which the database keeps
+
+KINDS = st.fixed_dictionaries(
+    {
+        "provider": st.sampled_from(["simulator", "https://x"]),
+        "request": st.sampled_from([{}, {"duration": 5}, {"duration": 10}]),
+        "usd": st.sampled_from([None, None, 0.5, 0.66, 1e-7]),
+        "status": st.sampled_from(["submitting", "queued", "unknown", "completed", "rejected", "error"]),
+        "resumed": st.booleans(),
+    }
+)
+CHANGES = st.lists(st.tuples(st.integers(0, 7), KINDS), max_size=12)
+
+
+@given(st.lists(KINDS, max_size=8), CHANGES)
+def test_the_sums_are_those_of_the_single_expenses_however_they_came_about(sums_ledger, kinds, changes):
+    ledger = sums_ledger
+    ledger._write(lambda connection: connection.execute(table.delete()))
+    for number, kind in enumerate(kinds):
+        request_hash = f"{'resumed:' if kind['resumed'] else ''}{number}"
+        columns = {name: kind[name] for name in ("provider", "request", "usd", "status")}
+        ledger.admit(row(number, request_hash=request_hash, created=float(number), **columns))
+    for number, kind in changes:
+        if number < len(kinds):
+            ledger.update(f"kw-{number}", usd=kind["usd"], status=kind["status"])
+    for provider in ("simulator", "https://x"):
+        kept, single = ledger.sums(provider), Sums.of(ledger.expenses(provider))
+        assert kept.charged == pytest.approx(single.charged, abs=1e-9)
+        assert dict(kept.waiting) == dict(single.waiting)
+        assert {length: list(usd) for length, usd in kept.latest.items() if usd} == dict(single.latest)
+
+
+@pytest.fixture(params=["file", "postgres"], scope="module")
+def sums_ledger(request, tmp_path_factory):
+    """One ledger for all examples of a property."""
+    database = None
+    if request.param == "postgres":
+        server = request.getfixturevalue("postgres_server")
+        database = Database(server.url(server.new_database()))
+    made = Ledger(place_of(database, tmp_path_factory.mktemp("sums")))
+    yield made
+    made.close()
+
+
+def test_a_budget_reads_no_more_of_a_long_ledger_than_of_a_short_one(tmp_path):
+    """What SQLite says it does: no scan of a table or index, only searches, and nothing of the table itself."""
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    asked = []
+
+    def explain(connection, cursor, statement, parameters, context, many):
+        if statement.startswith("SELECT") and "generations" in statement:
+            plan = cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            asked.extend(line for *_, line in plan if "generations" in line)
+
+    sa.event.listen(ledger._engine, "before_cursor_execute", explain)
+    ledger.sums("simulator")
+    assert len(asked) == 3, asked
+    assert all(line.startswith("SEARCH generations USING") for line in asked), asked
+    assert "COVERING INDEX ix_generations_waiting (provider=? AND status=?)" in asked[0]
+    assert all("INDEX ix_generations_charged (provider=? AND duration=?)" in line for line in asked[1:])
+    asked.clear()
+    ledger.durations("simulator", 5)
+    assert "INDEX ix_generations_learned (provider=? AND duration=?)" in asked[0]

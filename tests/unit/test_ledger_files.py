@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_widget import file_systems, ledger_schema, pending
+from kling_widget import file_systems, ledger_file, pending
 from kling_widget.errors import KlingError
 from kling_widget.ledger import Ledger, Row
 from kling_widget.ledger_repair import LedgerWarning
@@ -70,10 +70,54 @@ def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
         assert plain.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 
 
+def described(path: Path) -> set[tuple[str, str]]:
+    """Every table, index and trigger; tables only by name, since columns that were added come last in theirs."""
+    with closing(sqlite3.connect(path)) as plain:
+        found = plain.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    return {(name, "" if kind == "table" else " ".join(str(sql).split())) for kind, name, sql in found}
+
+
+def test_an_older_ledger_has_the_sums_of_what_was_charged_before(tmp_path):
+    path = old_ledger(tmp_path / "ledger.sqlite")
+    charged = [
+        ("completed", "a", 10, 1.2),
+        ("completed", "b", None, 0.5),
+        ("error", "c", 5, 9.0),
+        ("queued", "d", 5, 0),
+    ]
+    with closing(sqlite3.connect(path)) as plain:
+        for number, (status, request_hash, duration, usd) in enumerate([*charged, ("completed", "resumed:e", 5, 7.0)]):
+            plain.execute(
+                "INSERT INTO generations (client_request_id, provider, request_hash, take, status, request, pictures, "
+                "created, usd) VALUES (?, 'https://x', ?, 1, ?, ?, '{}', ?, ?)",
+                (
+                    f"kw-{number}",
+                    request_hash,
+                    status,
+                    json.dumps({"duration": duration} if duration else {}),
+                    number,
+                    usd,
+                ),
+            )
+        plain.execute("UPDATE generations SET usd = NULL WHERE usd = 0")
+        plain.commit()
+    ledger = Ledger(path)
+    sums = ledger.sums("https://x")
+    assert (sums.charged, sums.waiting, sums.latest) == (1.7, {5: 1}, {5: [0.5], 10: [1.2]})
+    ledger.update("kw-3", usd=0.4)
+    assert ledger.sums("https://x").charged == pytest.approx(2.1)
+    ledger.close()
+    Ledger(tmp_path / "new" / "ledger.sqlite").close()
+    assert described(path) >= {
+        each for each in described(tmp_path / "new" / "ledger.sqlite") if "ix_gen" not in each[0]
+    }
+    assert {name for name, _ in described(path)} >= {"ix_generations_waiting", "ix_generations_charged", "charges_gone"}
+
+
 def test_a_migration_that_fails_half_way_changes_nothing(tmp_path, monkeypatch):
     path = old_ledger(tmp_path / "ledger.sqlite")
-    first, *others = ledger_schema.MIGRATIONS
-    monkeypatch.setattr(ledger_schema, "MIGRATIONS", ((*first, "ALTER TABLE nowhere ADD COLUMN x"), *others))
+    first, *others = ledger_file.MIGRATIONS
+    monkeypatch.setattr(ledger_file, "MIGRATIONS", ((*first, "ALTER TABLE nowhere ADD COLUMN x"), *others))
     before = columns_of(path)
     with pytest.raises(KlingError, match="no such table"):
         Ledger(path)
@@ -191,7 +235,7 @@ def test_a_left_over_wal_of_another_ledger_is_not_taken_for_ours(tmp_path):
 
 
 def test_a_ledger_that_another_program_holds_is_one_sentence_and_not_damage(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger_schema, "BUSY_TIMEOUT", 0.2)
+    monkeypatch.setattr(ledger_file, "BUSY_TIMEOUT", 0.2)
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
@@ -228,7 +272,7 @@ def written(path: Path, before: str) -> str:
 def test_a_file_that_may_not_grow_is_one_sentence_and_what_is_written_stays(tmp_path):
     path = tmp_path / "ledger.sqlite"
     limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " + (
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))"
     )
     assert "cannot be used" in (said := written(path, limit))
     assert "Nothing was submitted." in said
@@ -381,7 +425,7 @@ def own_disk(monkeypatch, tmp_path):
 def test_where_sqlite_can_have_no_shared_memory_the_ledger_goes_without(own_disk):
     path = own_disk / "ledger.sqlite"
     Path(f"{path}-shm").mkdir()  # so that the shared memory's file cannot be made
-    engine = ledger_schema.make(path)
+    engine = ledger_file.make(path)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT * FROM generations")
     engine.dispose()

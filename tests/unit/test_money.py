@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kling_widget import BudgetExceededError, InvalidRequestError, Spending, money
-from kling_widget.money import Expense, check_budget, checked_budget, dollars, estimate, outlay, price_table, usd_of
+from kling_widget.money import (
+    Expense,
+    Sums,
+    check_budget,
+    checked_budget,
+    dollars,
+    estimate,
+    outlay,
+    price_table,
+    usd_of,
+)
 from kling_widget.notebook_files import notebook_name
 from kling_widget.request import MODEL
 from kling_widget.task import Charge
@@ -31,24 +41,24 @@ def test_the_price_table_names_its_model_its_source_and_its_date():
 def test_before_anything_was_charged_the_price_table_holds():
     assert estimate(5) == estimate(None) == price_table().usd[5] == 0.66
     assert estimate(10) == price_table().usd[10]
-    assert estimate(5, [expense(usd=None), expense(usd=0.9, duration=10)]) == 0.66
+    assert estimate(5, Sums.of([expense(usd=None), expense(usd=0.9, duration=10)])) == 0.66
 
 
 def test_the_median_of_the_latest_charges_of_that_length_corrects_it():
-    assert estimate(5, [expense(0.5), expense(9.0), expense(0.52), expense(2.0, duration=10)]) == 0.52
-    assert estimate(None, [expense(0.5, duration=None)]) == 0.5
+    assert estimate(5, Sums.of([expense(0.5), expense(9.0), expense(0.52), expense(2.0, duration=10)])) == 0.52
+    assert estimate(None, Sums.of([expense(0.5, duration=None)])) == 0.5
     old = [expense(1.0)] * 50
-    assert estimate(5, [expense(0.3)] * money.LATEST + old) == 0.3  # an old price is forgotten
+    assert estimate(5, Sums.of([expense(0.3)] * money.LATEST + old)) == 0.3  # an old price is forgotten
 
 
 def test_what_is_not_yet_charged_counts_with_its_estimate():
-    charged, expected = outlay([expense(None), expense(0.5), expense(None, duration=10)])
+    charged, expected = outlay(Sums.of([expense(None), expense(0.5), expense(None, duration=10)]))
     assert charged == 0.5
     assert expected == pytest.approx(0.5 + 1.32)
 
 
 def test_a_budget_for_three_is_for_three_and_says_what_is_spent():
-    two = [expense(None), expense(0.66)]
+    two = Sums.of([expense(None), expense(0.66)])
     check_budget(1.98, 5, two)  # 0.66 three times is more than 1.98 in floating point
     with pytest.raises(BudgetExceededError) as caught:
         check_budget(1.97, 5, two)
@@ -59,7 +69,7 @@ def test_a_budget_for_three_is_for_three_and_says_what_is_spent():
     assert "Nothing was submitted" in said
     assert not caught.value.may_have_cost
     with pytest.raises(BudgetExceededError):
-        check_budget(0, 5, [])
+        check_budget(0, 5, Sums())
 
 
 @given(st.lists(st.sampled_from([None, 0.5, 0.66, 1.32]), max_size=30), st.floats(0, 40))
@@ -67,12 +77,12 @@ def test_no_series_of_submissions_goes_above_its_budget(charges, budget):
     made = []
     for usd in charges:
         try:
-            check_budget(budget, 5, made)
+            check_budget(budget, 5, Sums.of(made))
         except BudgetExceededError:
             break
-        price = estimate(5, made)
+        price = estimate(5, Sums.of(made))
         made = [expense(None), *made]
-        assert sum(outlay(made)) <= budget + 2 * money.TOLERANCE
+        assert sum(outlay(Sums.of(made))) <= budget + 2 * money.TOLERANCE
         if usd is not None and usd <= price:  # charged no more than was announced
             made = [expense(usd), *made[1:]]
 

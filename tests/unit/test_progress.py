@@ -140,7 +140,9 @@ def test_a_terminal_shows_one_line_that_ends_with_the_reason(monkeypatch: pytest
 def test_what_is_ready_already_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", terminal := Terminal())
     monkeypatch.setattr("kling_widget.background.go", lambda later: later.close())
-    ready = generation(status="completed", video=SimpleNamespace(path="clips/a.mp4"), on_change=lambda listener: None)
+    ready = generation(
+        status="completed", video=SimpleNamespace(address="clips/a.mp4"), on_change=lambda listener: None
+    )
     progress.show(ready)
     assert "Ready · 1:12 · clips/a.mp4" in terminal.getvalue()
 

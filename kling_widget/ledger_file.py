@@ -1,0 +1,155 @@
+"""The ledger as a SQLite file: how it is made, looked at and brought up to date, and what is said when that fails."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from .errors import KlingError
+from .file_systems import is_shared
+from .ledger_schema import MIGRATIONS, SCHEMA_VERSION, create_tables, newer, table
+
+BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
+
+
+class DamagedLedgerError(Exception):
+    """The file is not a ledger, or no longer a whole one."""
+
+
+def engine_on(path: Path) -> sa.Engine:
+    """An engine whose every commit survives a power cut: it is money."""
+    url = sa.URL.create("sqlite", database=str(path))  # not an f-string: a folder's name may have a question mark
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
+    sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = FULL"))
+    return engine
+
+
+def make(path: Path) -> sa.Engine:
+    """A new, empty ledger.
+
+    In WAL mode, which stays in the file: a second kernel reads while we write. With a rollback journal where the file
+    system is no place for that, by its kind or because SQLite says so.
+    """
+    if not is_shared(path):
+        try:
+            return _make(path, "WAL")
+        except sa.exc.OperationalError:  # such as SQLITE_IOERR_SHMMAP; a full disk is told by the second try
+            for suffix in ("", "-wal", "-journal"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+    return _make(path, "DELETE")
+
+
+def _make(path: Path, journal: str) -> sa.Engine:
+    engine = engine_on(path)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA journal_mode = {journal}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            create_tables(connection)
+            connection.commit()
+    except sa.exc.OperationalError:
+        engine.dispose()  # or the file stays open
+        raise
+    return engine
+
+
+def check(path: Path) -> int:
+    """Look at a ledger without writing to it.
+
+    Returns
+    -------
+    Its schema version.
+
+    Raises
+    ------
+    DamagedLedgerError
+        It is not a whole ledger.
+    KlingError
+        It is a newer version's.
+    sqlite3.OperationalError
+        It cannot be read at all now.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)) as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version > SCHEMA_VERSION:
+                raise newer(path, version)
+            said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(generations)")}
+    except sqlite3.OperationalError:  # locked, unreadable: says nothing about what is in it
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DamagedLedgerError(str(error)) from error
+    if said != "ok":
+        raise DamagedLedgerError(said)
+    missing = ({column.name for column in table.columns} if version == SCHEMA_VERSION else {"held_take"}) - columns
+    if missing:
+        raise DamagedLedgerError(f"it has no {min(missing)}")
+    return version
+
+
+def migrate(path: Path) -> None:
+    """Bring a ledger to the current version: all steps in one transaction, or none."""
+    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # of two kernels that start at once, the second finds it done
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        for step in MIGRATIONS[version:]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that took its name later."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+@contextmanager
+def explained(path: Path, money: str = "") -> Iterator[None]:
+    """Turn what SQLite and the disk complain of into a sentence.
+
+    Parameters
+    ----------
+    path
+        The ledger.
+    money
+        A sentence on whether money moved.
+
+    Raises
+    ------
+    KlingError
+        The ledger cannot be read or written.
+    """
+    try:
+        yield
+    except sa.exc.IntegrityError:
+        raise
+    except sa.exc.DatabaseError as error:
+        raise _error(path, str(error.orig), money) from error
+    except (sqlite3.Error, OSError, sa.exc.TimeoutError) as error:
+        raise _error(path, getattr(error, "strerror", None) or str(error), money) from error
+
+
+def _error(path: Path, said: str, money: str) -> KlingError:
+    """The sentence for a complaint; SQLite's words are those of sqlite3_errstr()."""
+    elsewhere = "Choose another with workspace=… or KLING_WIDGET_WORKSPACE."
+    known = (
+        ("locked", "another program holds it", "Close what holds it, then try again."),
+        ("full", "the disk is full", "Make room, then try again."),
+        ("No space left", "the disk is full", "Make room, then try again."),
+        ("readonly", "its folder or file is read-only", elsewhere),
+        ("Read-only", "its folder is read-only", elsewhere),
+        ("malformed", "the file is damaged", "A new kernel sets it aside and rebuilds it from the saved videos."),
+    )
+    problem, advice = next(((is_so, do) for words, is_so, do in known if words in said), (said, elsewhere))
+    return KlingError(f"The ledger {path} cannot be used: {problem}.", hint=f"{money} {advice}".strip())

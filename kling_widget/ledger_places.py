@@ -1,0 +1,99 @@
+"""Where a ledger lives: a SQLite file in the workspace, or elsewhere, or a database on a server."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from .databases import Database
+from .ledger_file import engine_on, explained, identity
+from .ledger_repair import Records, found_rows, prepare_file
+
+FILE = "ledger.sqlite"  # in the workspace
+
+
+class Place(Protocol):
+    """What a ledger needs to know of the place it lives in."""
+
+    def prepare(self) -> None:
+        """See to it that there is a ledger of this version."""
+
+    def engine(self) -> sa.Engine:
+        """New connections."""
+
+    def identity(self) -> object:
+        """What tells the ledger that is there now from another one that took its place."""
+
+    def keep_others_out(self, connection: sa.Connection) -> None:
+        """Begin a transaction in which nobody else, in no process, can add a row."""
+
+    def let_others_in(self, connection: sa.Connection) -> None:
+        """Begin one in which others may, but none who must keep everybody out."""
+
+    def explained(self, money: str) -> AbstractContextManager[None]:
+        """Turn what the database complains of into a sentence, with one on whether money moved."""
+
+
+class LedgerFile:
+    """A SQLite file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    records
+        Gives what the workspace itself tells of its generations; by default that of the file's folder.
+    """
+
+    def __init__(self, path: Path, records: Records | None = None) -> None:
+        self.path = path
+        self._records = records or partial(found_rows, path.parent)
+
+    def prepare(self) -> None:
+        """Made where it isn't there, brought up to date, or set aside and rebuilt where it is damaged."""
+        prepare_file(self.path, self._records)
+
+    def engine(self) -> sa.Engine:
+        """Connections whose every commit survives a power cut."""
+        return engine_on(self.path)
+
+    def identity(self) -> object:
+        """Another kernel may have set the file aside and made a new one of the same name."""
+        return identity(self.path)
+
+    def keep_others_out(self, connection: sa.Connection) -> None:
+        """A plain BEGIN would let two kernels count the same."""
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def let_others_in(self, connection: sa.Connection) -> None:
+        """Only one writes at a time anyway."""
+
+    def explained(self, money: str) -> AbstractContextManager[None]:
+        """What SQLite and the disk complain of."""
+        return explained(self.path, money)
+
+
+def place_of(database: Database | None, folder: Path, records: Records | None = None) -> Place:
+    """Where the ledger of a workspace lives.
+
+    Parameters
+    ----------
+    database
+        As chosen; None is a file in the workspace.
+    folder
+        The workspace.
+    records
+        Gives what the workspace itself tells of its generations; by default that of the folder.
+    """
+    records = records or partial(found_rows, folder)
+    if database is None:
+        return LedgerFile(folder / FILE, records)
+    if database.file is not None:
+        return LedgerFile(database.file, records)
+    from .ledger_server import LedgerServer
+
+    return LedgerServer(database, records)
