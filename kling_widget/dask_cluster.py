@@ -10,8 +10,9 @@ import asyncio
 import concurrent.futures
 import contextlib
 import importlib.metadata
+import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import Client, KilledWorker
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from .studio import Studio
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between two looks at which workers there are
 HANDED_IN = 5  # times a row is handed in before it is given up; each time Dask tries it on 4 workers (allowed-failures)
@@ -78,6 +81,7 @@ class Cluster:
         self._refused_at = float("-inf")
         self._over, self._lost = asyncio.Event(), asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
         self.broken: ClusterError | None = None
 
     # Before
@@ -154,6 +158,10 @@ class Cluster:
         if self._watching is None:
             return
         await asyncio.wait([self._watching])
+        for task in self._tasks:  # a worker that stands still would never answer
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         with contextlib.suppress(ClusterError):
             await self._everywhere(dask_worker.forget, self.batch, on_error="ignore")
             topic = dask_worker.topic_of(self.batch)
@@ -182,9 +190,9 @@ class Cluster:
         if self._watching is None:
             await self._introduce(newcomers)
         else:
-            background.go(self._introduce(newcomers))
+            self._beside(self._introduce(newcomers))
         if set(self._processes.values()) != before:
-            background.go(self._share())
+            self._beside(self._share())
 
     async def _introduce(self, workers: Iterable[str]) -> None:
         """Tell workers where they work; each by itself, for one may take long or be gone."""
@@ -211,6 +219,17 @@ class Cluster:
             self._processes[address], problem = answer
         if problem is not None:
             self.broken = ClusterError(f"The Dask worker {address} {problem}", hint="Nothing was submitted there.")
+
+    def _beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Do something without waiting for it, for as long as the batch runs."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._is_done)
+
+    def _is_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("Dask's workers could not be told: %s", error)  # they are told again with the next look
 
     def _handover(self, mark: str, newcomers: int) -> Handover:
         studio = self._studio
@@ -239,9 +258,9 @@ class Cluster:
             self._on_begun(news["begun"], news.get("key"))
         if "newcomer" in news:
             self._processes.pop(news["newcomer"], None)  # another process at an address that was known
-            background.go(self._introduce([news["newcomer"]]))
+            self._beside(self._introduce([news["newcomer"]]))
         if "refused" in news:
-            background.go(self._slow_down(news["refused"], news["by"]))
+            self._beside(self._slow_down(news["refused"], news["by"]))
 
     async def _slow_down(self, retry_after: float | None, by: str) -> None:
         """One worker was answered 429: it concerns all."""

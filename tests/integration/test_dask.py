@@ -23,12 +23,14 @@ from PIL import Image
 import kling_widget as kw
 from kling_widget import dask_cluster, dask_tasks, dask_worker, leases, pacing, retry
 from kling_widget.credentials import ApiKey
+from kling_widget.databases import Database
 from kling_widget.simulator import SimulatorServer
 from kling_widget.workspace import Workspace
 from tests.integration.conftest import KEY, Serve, another_task, submissions
 from tests.integration.simulator_fixtures import small
 from tests.integration.test_batch import PRICES, Held, plain, rows_of, start_on
 from tests.integration.test_money import DEADLINE, PRICE, eventually
+from tests.s3 import S3
 from tests.torture.audit import audit
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills processes with SIGKILL")
@@ -37,8 +39,8 @@ WORKERS = 3
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    """Three worker processes, each with two threads, each started again when it dies."""
+def cluster(s3: S3) -> Iterator[LocalCluster]:
+    """Three worker processes that find the S3 server, each with two threads, each started again when it dies."""
     with LocalCluster(
         n_workers=WORKERS, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0"
     ) as cluster:
@@ -279,6 +281,42 @@ def test_without_workers_it_waits_for_one_says_so_and_can_be_stopped(
     assert paid_once(vendor, tmp_path) == 4
 
 
+# Beyond one machine
+
+
+def test_with_postgresql_and_s3_each_worker_needs_nothing_of_the_others_disk(
+    client: Client, vendor: SimulatorServer, s3: S3, postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process has a scratch folder of its own, as on a machine of its own, and one is killed."""
+    client.run(_own_scratch, str(tmp_path))
+    monkeypatch.setenv("KLING_WIDGET_CACHE", str(tmp_path / "notebook"))
+    shared = {"workspace": f"{s3.new_bucket()}/clips", "database": postgres_url}
+    rows = [{"image": plain(), "prompt": f"p{number}"} for number in range(24)]
+    batch = start_on(vendor, tmp_path, rows, executor=client, concurrency=8, **shared)
+    eventually(lambda: batch.made >= 4)
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    results = batch.wait(2 * DEADLINE)
+    made = [each for each in results if each.status == "completed"]
+    accepted = Counter(task.prompt for task in vendor.simulator.tasks)
+    assert max(accepted.values()) == 1
+    assert {each.status for each in results} <= {"completed", "unknown"}
+    assert set(accepted) == {each.fields["prompt"] for each in made}
+    assert {each.address for each in made} == {
+        f"{shared['workspace']}/videos/{name}" for name in s3.names(f"{shared['workspace']}/videos") if name[-1] == "4"
+    }
+    assert made[0].video is not None
+    assert made[0].video.metadata["prompt"] == made[0].fields["prompt"]
+    assert not [name for name in s3.names(shared["workspace"]) if ".dask" in name]
+    sent = len(submissions(vendor))
+    again = start_on(vendor, tmp_path, rows, executor=client, **shared).wait(DEADLINE)
+    assert [each.address for each in again] == [each.address for each in results]
+    assert len(submissions(vendor)) == sent
+
+
+def _own_scratch(folder: str) -> None:
+    os.environ["KLING_WIDGET_CACHE"] = f"{folder}/{os.getpid()}"
+
+
 # Processes that die
 
 
@@ -453,9 +491,19 @@ def test_the_key_is_nowhere_in_what_dask_shows_and_keeps(
     seen.append((tmp_path / "dump.yaml").read_text())
     assert "kling_widget-row-3" in str(seen), "these are the places where rows are seen"
     assert KEY not in str(seen)
-    secrets = dask_tasks.Secrets(ApiKey(KEY))
-    assert KEY not in repr(secrets) + str(secrets)
     batch.stop()
+
+
+def test_what_is_handed_to_workers_hides_its_secrets_and_says_so_in_no_error() -> None:
+    database = Database("postgresql+psycopg://kling:s3cret@127.0.0.1/clips")
+    secrets = dask_tasks.Secrets(ApiKey(KEY), database)
+    handover = dask_tasks.Handover("b", "1", "u", "w", False, secrets, "m", None, 1, False)
+    shown = repr(handover) + str(secrets)
+    assert KEY not in shown
+    assert "s3cret" not in shown
+    arrived = pickle.loads(pickle.dumps(handover))
+    assert arrived.secrets.api_key.reveal() == KEY
+    assert arrived.secrets.database == database
 
 
 def _all_of_the_scheduler(dask_scheduler: Any) -> str:
