@@ -23,6 +23,7 @@ _ROOMS = {
     "errors": (
         "AuthenticationError",
         "BudgetExceededError",
+        "ClusterError",
         "DownloadError",
         "ExportError",
         "GenerationFailedError",

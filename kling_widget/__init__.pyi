@@ -12,6 +12,7 @@ from .batches import Batch as Batch
 from .client import Client as Client
 from .errors import AuthenticationError as AuthenticationError
 from .errors import BudgetExceededError as BudgetExceededError
+from .errors import ClusterError as ClusterError
 from .errors import DownloadError as DownloadError
 from .errors import ExportError as ExportError
 from .errors import GenerationFailedError as GenerationFailedError

@@ -83,6 +83,11 @@ def _report(future: Future[object]) -> None:
         log.error("a background task failed", exc_info=error)
 
 
+def start_on(other: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run a coroutine on somebody else's loop, whose objects are to be touched only there; return at once."""
+    return asyncio.run_coroutine_threadsafe(coroutine, other)
+
+
 def call(function: Callable[..., object], *args: object) -> None:
     """Call a function on the background loop, soon; not while the interpreter ends, when no thread starts any more."""
     if not sys.is_finalizing():

@@ -84,6 +84,11 @@ class Turnstile:
             self.inside += 1
             self._wake()
 
+    def widen(self, size: int) -> None:
+        """So many from now on."""
+        self.window.size = size
+        self._wake()
+
     def leave(self, *, succeeded: bool = False) -> None:
         """One is over."""
         self.inside -= 1

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from . import contact_sheet
+from . import background, contact_sheet
+from .batch_makers import Here, Maker
 from .batch_plan import ask, plan
 from .batch_rows import Rows, grid, rows_of
 from .batches import Batch
@@ -32,6 +33,7 @@ def batch(
     keep: Iterable[str] = (),
     progress: bool = True,
     send_anyway: bool = False,
+    executor: Any = None,
     api_key: str | ApiKey | None = None,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
@@ -64,6 +66,9 @@ def batch(
         Columns to carry along into the results.
     progress
         Show a contact sheet in the output of the running cell, or a line in the terminal.
+    executor
+        A Dask client (``distributed.Client``, synchronous or asynchronous): its workers make the rows, `concurrency`
+        of them in all. They need kling_widget, and a workspace and ledger that all of them reach; see docs/scale.md.
     send_anyway, api_key, base_url, workspace, database, simulate
         As of :func:`submit`.
     **fields
@@ -79,7 +84,9 @@ def batch(
     NotConfirmedError
         Answered no, or nobody is there to ask.
     InvalidRequestError
-        `rows` are none, or have a column that a request does not have.
+        `rows` are none, or have a column that a request does not have; `executor` is no Dask client.
+    ClusterError
+        The workers cannot do it. With an asynchronous client this is raised where the batch is awaited.
     KlingError
         Nothing was submitted; see :mod:`kling_widget.errors`.
 
@@ -93,7 +100,7 @@ def batch(
     studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     return _begin(
         studio, given, concurrency=concurrency, budget=budget, confirm=confirm, progress=progress,
-        send_anyway=send_anyway,
+        send_anyway=send_anyway, executor=executor,
     )  # fmt: skip
 
 
@@ -104,6 +111,7 @@ def sweep(
     confirm: bool = True,
     progress: bool = True,
     send_anyway: bool = False,
+    executor: Any = None,
     api_key: str | ApiKey | None = None,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
@@ -118,7 +126,7 @@ def sweep(
     **fields
         Fields of a request. A list (tuple, range, array of one dimension) is what to try; any other value is for all.
         The last list varies fastest. ``take=[1, 2, 3]`` makes three of each.
-    concurrency, budget, confirm, progress, send_anyway, api_key, base_url, workspace, database, simulate
+    concurrency, budget, confirm, progress, executor, send_anyway, api_key, base_url, workspace, database, simulate
         As of :func:`batch`.
 
     Returns
@@ -127,7 +135,7 @@ def sweep(
 
     Raises
     ------
-    NotConfirmedError, InvalidRequestError, KlingError
+    NotConfirmedError, InvalidRequestError, ClusterError, KlingError
         As of :func:`batch`.
 
     Examples
@@ -139,7 +147,7 @@ def sweep(
     studio = studio_for(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     return _begin(
         studio, rows, concurrency=concurrency, budget=budget, confirm=confirm, progress=progress,
-        send_anyway=send_anyway,
+        send_anyway=send_anyway, executor=executor,
     )  # fmt: skip
 
 
@@ -152,10 +160,12 @@ def _begin(
     confirm: bool = True,
     progress: bool = True,
     send_anyway: bool = False,
+    executor: Any = None,
 ) -> Batch:
     """Count, price, ask, and start. Parameters as of :func:`batch`."""
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         raise InvalidRequestError(f"concurrency must be 1 or more, not {concurrency!r}.")
+    maker = _maker(executor, studio, budget=budget, send_anyway=send_anyway)
     planned = plan(studio, rows, budget)
     if planned.to_make or planned.rows is None:
         studio.require_key()
@@ -163,6 +173,26 @@ def _begin(
         print(planned, file=None if kernel_shell() is not None else sys.stderr)
     if confirm:
         ask(planned)
-    batch = Batch(studio, rows, planned, concurrency=concurrency, budget=budget, send_anyway=send_anyway)
+    batch = Batch(studio, rows, planned, maker, concurrency=concurrency)
     batch.start(contact_sheet.surface(batch) if progress else None)
     return batch
+
+
+def _maker(executor: Any, studio: Studio, *, budget: float | None, send_anyway: bool) -> Maker:
+    """Who makes the rows: this process, or Dask workers, which are looked at before anybody is asked."""
+    if executor is None:
+        return Here(studio, budget=budget, send_anyway=send_anyway)
+    # Nothing of Dask is imported here: who has a client has imported it.
+    client = getattr(sys.modules.get("distributed"), "Client", None)
+    if client is None or not isinstance(executor, client):
+        raise InvalidRequestError(
+            f"executor must be a Dask client, not {type(executor).__name__}.",
+            hint="from dask.distributed import Client; executor=Client(address_or_cluster).",
+        )
+    from .dask_maker import OnWorkers
+
+    studio.require_key()
+    maker = OnWorkers(executor, studio, budget=budget, send_anyway=send_anyway)
+    if not executor.asynchronous:
+        background.wait(background.start(maker.check()))
+    return maker

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from . import background, retry
 from .backpressure import Turnstile, Window
+from .batch_makers import NothingThereError
 from .batch_results import Result, result_of
 from .batch_rows import BatchRow, Rows, described
 from .errors import (
     AuthenticationError,
     BudgetExceededError,
+    ClusterError,
     InsufficientCreditsError,
     KlingError,
     MissingKeyError,
     RateLimitError,
 )
-from .prepare import draft, keep
-from .rules import check_take
 
 if TYPE_CHECKING:
-    from .generation import Generation
+    from .batch_makers import Maker, Making
     from .studio import Studio
 
 TRIES_ALONE = 5  # refusals (429) of one row with nothing else under way; then the vendor takes nothing now
 
 # What keeps every other row from being made, too.
-_CLOSING = (BudgetExceededError, AuthenticationError, InsufficientCreditsError, MissingKeyError)
+_CLOSING = (BudgetExceededError, AuthenticationError, InsufficientCreditsError, MissingKeyError, ClusterError)
 
 
 @dataclass
@@ -41,7 +41,7 @@ class _Entry:
 
     number: int
     row: BatchRow = field(default_factory=lambda: BatchRow({}, {}))
-    generation: Generation | None = None
+    generation: Making | None = None
 
 
 class BatchCourse:
@@ -53,23 +53,20 @@ class BatchCourse:
         Ledger and provider.
     rows
         What to make.
+    maker
+        Where they are made.
     concurrency
         How many are under way at once, at most.
-    budget, send_anyway
-        As of :meth:`kling_widget.Studio.submit`.
     """
 
-    def __init__(
-        self, studio: Studio, rows: Rows, *, concurrency: int, budget: float | None, send_anyway: bool
-    ) -> None:
+    def __init__(self, studio: Studio, rows: Rows, maker: Maker, *, concurrency: int) -> None:
         self.finished: list[Result] = []
         self.begun = self.made = self.failed = 0
         self.simulated = studio.simulated
         self.closed_by: KlingError | None = None
         self._studio = studio
         self._rows = rows
-        self._budget = budget
-        self._send_anyway = send_anyway
+        self._maker = maker
         self._turnstile = Turnstile(Window(concurrency))
         self._left = 0  # rows that were read and not submitted
         self._took = 0.0  # seconds, of all clips made by this batch
@@ -80,10 +77,19 @@ class BatchCourse:
     async def _go(self) -> None:
         """All the way; what the rows themselves raise comes out when everything under way is over."""
         try:
+            await self._open()
             await self._read_and_submit()
         finally:
             while self._following:
                 await asyncio.wait(self._following)
+            await self._maker.close()
+
+    async def _open(self) -> None:
+        try:
+            await self._maker.open()
+        except KlingError as error:
+            self.closed_by = error  # for the sheet
+            raise
 
     async def _read_and_submit(self) -> None:
         """One row after the other, each read when there is room for it: in the order in which the budget is spent."""
@@ -112,28 +118,16 @@ class BatchCourse:
             return None
         entry = _Entry(found[0])
         self.begun += 1
-        beginning = asyncio.create_task(background.in_thread(self._ask_for, entry, found[1]))
+        beginning = asyncio.create_task(self._begin(entry, found[1]))
         await asyncio.wait([beginning])
         if (error := beginning.exception()) is not None:
             self._finish(entry, error)
         return entry
 
-    def _ask_for(self, entry: _Entry, raw: Any) -> None:
-        """Find the generation of a row, or submit it. Blocks while its pictures are read and encoded."""
-        row = self._rows.row(raw)
+    async def _begin(self, entry: _Entry, raw: Any) -> None:
+        row = await background.in_thread(self._rows.row, raw)
         entry.row = BatchRow(described(row.fields), row.kept)
-        fields = dict(row.fields)
-        take = fields.pop("take", 1)
-        check_take(take)
-        asked = draft(fields.pop("image", None), fields.pop("prompt", ""), **fields)
-        held = None if take == "new" else self._studio.held(asked.request, take)
-        if held is not None:
-            entry.generation = self._studio.go_on(held)
-            return
-        if self.closed_by is not None:
-            raise self.closed_by
-        prepared = keep(self._studio.workspace, asked, send_anyway=self._send_anyway)
-        entry.generation = self._studio.admit(prepared, take, self._budget)
+        entry.generation = await self._maker.begin(entry.number, row, only_there=self.closed_by is not None)
 
     async def _follow(self, entry: _Entry) -> None:
         """Wait for a generation. One that was refused with 429 is asked for again when there is room."""
@@ -142,7 +136,7 @@ class BatchCourse:
             try:
                 await entry.generation
             except RateLimitError as error:
-                if entry.generation.row.status != "rejected":
+                if entry.generation.row is None or entry.generation.row.status != "rejected":
                     raise
                 refusals += 1
                 if self._turnstile.inside == 1 and refusals > TRIES_ALONE:
@@ -152,12 +146,13 @@ class BatchCourse:
                     raise
             else:
                 return
-            again = partial(self._studio.again, entry.generation, self._budget, new_take=False)
-            entry.generation = await background.in_thread(again)
+            entry.generation = await self._maker.again(entry.generation)
 
     def _followed(self, entry: _Entry, task: asyncio.Task[None]) -> None:
         error = task.exception()
         self._under_way.pop(entry.number)
+        if entry.generation is not None and entry.generation.row is None:
+            entry.generation = None  # elsewhere it turned out that nothing could be asked for
         self._finish(entry, error)
         self._turnstile.leave(succeeded=error is None)
         self._following.discard(task)
@@ -165,7 +160,9 @@ class BatchCourse:
     def _finish(self, entry: _Entry, error: BaseException | None) -> None:
         if isinstance(error, _CLOSING):
             self.closed_by = self.closed_by or error
-        left = entry.generation is None and error is self.closed_by
+        if isinstance(error, NothingThereError):
+            error = self.closed_by
+        left = entry.generation is None and (error is None or error is self.closed_by or isinstance(error, _CLOSING))
         result = result_of(entry.number, entry.row, entry.generation, error, self._studio, left=left)
         self.made += result.place is not None
         self.failed += result.failed

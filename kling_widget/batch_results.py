@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas
     import polars
 
+    from .batch_makers import Making
     from .batch_rows import BatchRow
-    from .generation import Generation
     from .ledger import Row
     from .studio import Studio
     from .video import Video
@@ -118,7 +118,7 @@ class Result:
 def result_of(
     number: int,
     row: BatchRow,
-    generation: Generation | None,
+    generation: Making | None,
     error: BaseException | None,
     studio: Studio,
     *,
@@ -127,11 +127,11 @@ def result_of(
     """The result of a row; `generation` is None where nothing was ever submitted, `left` says whether on purpose."""
     for each in _chain(error):
         each.__traceback__ = None  # its frames hold the pictures
-    if generation is None:
+    if generation is None or generation.row is None:
         return Result(number, row.fields, row.kept, "left" if left else "invalid", error=error)
     known = generation.row
     return Result(
-        *(number, row.fields, row.kept, generation.status, generation.key, generation.id),
+        *(number, row.fields, row.kept, generation.status, known.client_request_id, known.generation_id),
         place=generation.video.place if generation.video is not None else None,
         address=generation.video.address if generation.video is not None else None,
         seconds=round(known.saved - known.created, 3) if known.saved is not None else None,

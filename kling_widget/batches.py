@@ -21,6 +21,7 @@ from .notebook_files import running_cell
 from .progress import TICK, LiveOutput, about
 
 if TYPE_CHECKING:
+    from .batch_makers import Maker
     from .batch_plan import Plan
     from .batch_rows import Rows
     from .studio import Studio
@@ -51,10 +52,8 @@ class Batch(BatchCourse):
         Number of the cell whose output shows it already.
     """
 
-    def __init__(
-        self, studio: Studio, rows: Rows, plan: Plan, *, concurrency: int, budget: float | None, send_anyway: bool
-    ) -> None:
-        super().__init__(studio, rows, concurrency=concurrency, budget=budget, send_anyway=send_anyway)
+    def __init__(self, studio: Studio, rows: Rows, plan: Plan, maker: Maker, *, concurrency: int) -> None:
+        super().__init__(studio, rows, maker, concurrency=concurrency)
         self.plan = plan
         self.over = False
         self.shown_in_cell: int | None = None
@@ -93,6 +92,7 @@ class Batch(BatchCourse):
             f"{self.failed:,} failed" if self.failed else "",
             f"{self.left:,} left" if ended and self.left else "",
             "" if ended else self._still(),
+            "" if self.over else self._maker.note(),
             "simulated" if self.simulated else "",
         ]
         return " · ".join(part for part in parts if part)
@@ -192,6 +192,7 @@ class Batch(BatchCourse):
         """Submit nothing more. What is under way goes on, and the batch ends with it."""
         self._stopped = True
         background.call(self._turnstile.close)
+        background.call(self._maker.halt)
 
     @contextlib.contextmanager
     def _told_when_left(self) -> Iterator[None]:

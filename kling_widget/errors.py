@@ -13,6 +13,7 @@ KlingError
 ├── SubmissionUnknownError      the submission may have been accepted
 ├── StoppedWatchingError        we stopped asking; the vendor goes on (also a TimeoutError)
 ├── GenerationFailedError       the vendor reports status ``error``
+├── ClusterError                a Dask cluster cannot be used for this, or was lost
 ├── DownloadError               the video is made but could not be saved
 ├── StoreError                  a workspace at an address (``s3://…``) cannot be read or written
 └── ExportError                 a notebook could not be made into a page
@@ -159,6 +160,10 @@ class SubmissionUnknownError(KlingError):
 
 class StoppedWatchingError(KlingError, TimeoutError):
     """We stopped asking, by a deadline or because the person said so. The vendor goes on; nothing is lost."""
+
+
+class ClusterError(KlingError):
+    """A Dask cluster cannot make these videos, or it was lost while it did. What was accepted goes on at the vendor."""
 
 
 class GenerationFailedError(KlingError):

@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import logging
 import os
+import platform
 import threading
 import time
 import uuid
@@ -63,7 +64,7 @@ class Leases:
             self._process = os.getpid()
             self._held, self._seen, self._beating = set(), {}, None
             self._ending, self._ended = threading.Lock(), False
-        return f"{_machine()}/{self._process}/{self._studio}"
+        return f"{process_name()}/{self._studio}"
 
     def stamped(self, row: Row) -> Row:
         """A new row with our lease on it, so that nobody looks up what we are about to submit."""
@@ -163,6 +164,16 @@ _all: weakref.WeakSet[Leases] = weakref.WeakSet()
 def _give_up() -> None:
     for leases in list(_all):
         leases.give_up()
+
+
+def process_name() -> str:
+    """This process on this machine: ``machine/process``."""
+    return f"{_machine()}/{os.getpid()}"
+
+
+def machine_name() -> str:
+    """This machine, as far as it is known from others."""
+    return f"{platform.node()}/{_machine()}"
 
 
 @lru_cache

@@ -128,7 +128,8 @@ class Ledger:
         ends = time.monotonic() + PATIENCE
         while True:
             if lost and (written := self.get(row.client_request_id)) is not None:
-                return written, True  # the connection broke after the server had committed
+                # The connection broke after the server had committed; or another process has the same errand.
+                return written, written.lease_owner == row.lease_owner
             if new_take:
                 row = row.with_(take=self._next_take(row))
             else:
@@ -138,8 +139,9 @@ class Ledger:
             try:
                 self._write(partial(_insert, self._place, row, check), NOTHING_SENT)
             except sa.exc.IntegrityError:
-                if not lost and self.get(row.client_request_id) is not None:
-                    raise
+                known = self.get(row.client_request_id)
+                if not lost and known is not None:
+                    return known, False  # another process has the same errand
                 continue  # another kernel took this take a moment ago: look again
             except LostConnectionError:
                 if time.monotonic() > ends:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 REQUESTS_PER_SECOND = 100.0  # the vendor names no limit; fal-client asks that often for ten generations
@@ -35,6 +36,7 @@ class Pacer:
 
     def __init__(self, limit: float = REQUESTS_PER_SECOND) -> None:
         self.limit = limit
+        self._at_once = float(AT_ONCE)
         self._low, self._since = limit, -RECOVERY  # the rate after the last refusal, and when that was
         self._next = self._held_until = 0.0
         self._refusals = 0
@@ -44,12 +46,17 @@ class Pacer:
         back = min(max(now - self._since, 0.0) / RECOVERY, 1.0)
         return self._low + (self.limit - self._low) * back
 
+    def share(self, processes: int) -> None:
+        """Take a part of the budget only: so many processes ask the same provider."""
+        self.limit, self._at_once = REQUESTS_PER_SECOND / processes, max(AT_ONCE / processes, 1.0)
+        self._low = min(self._low, self.limit)
+
     def slot(self, now: float) -> Slot:
         """Take the next free moment to ask; up to `AT_ONCE` of them are now, after a pause."""
         if now < self._held_until:
             at = self._next = max(self._next, self._held_until)  # and then one after the other
         else:
-            self._next = max(self._next, now - (AT_ONCE - 1) / self.rate(now), self._held_until)
+            self._next = max(self._next, now - (self._at_once - 1) / self.rate(now), self._held_until)
             at = max(self._next, now)
         self._next += 1 / self.rate(at)
         return Slot(at, self._refusals)
@@ -77,10 +84,17 @@ class Pacer:
 
 
 class Gate:
-    """A `Pacer` on the clock, shared by everything in this process that asks one provider."""
+    """A `Pacer` on the clock, shared by everything in this process that asks one provider.
+
+    Attributes
+    ----------
+    on_refusal
+        Called with the seconds the provider asked for when it refuses this process; tells other processes.
+    """
 
     def __init__(self, limit: float = REQUESTS_PER_SECOND) -> None:
         self.pacer = Pacer(limit)
+        self.on_refusal: Callable[[float | None], object] = lambda retry_after: None
 
     async def turn(self) -> None:
         """Wait until it is our turn to ask."""
@@ -92,6 +106,11 @@ class Gate:
 
     def refused(self, retry_after: float | None) -> None:
         """The provider answered 429."""
+        self.hear(retry_after)
+        self.on_refusal(retry_after)
+
+    def hear(self, retry_after: float | None) -> None:
+        """The provider answered 429 to another process that shares the budget."""
         self.pacer.refused(time.monotonic(), retry_after)
 
 

@@ -115,6 +115,21 @@ class RemoteWorkspace(Workspace):
             if row.client_request_id not in seen:
                 yield row.with_(saved=None)
 
+    # Whether another process has the same workspace
+
+    def leave_mark(self, name: str) -> None:
+        """As of a folder."""
+        self.store.write(b"kling_widget", name)
+
+    def sees_mark(self, name: str) -> bool:
+        """As of a folder."""
+        return self.store.size(name) is not None
+
+    def remove_mark(self, name: str) -> None:
+        """As of a folder."""
+        with contextlib.suppress(StoreError):
+            self.store.remove(name)
+
     # Pictures
 
     def keep_image(self, sha256: str, suffix: str, data: bytes) -> Path:

@@ -217,6 +217,19 @@ class Store:
                 return None
             return int(found["size"]) if found.get("type") == "file" else None
 
+    def remove(self, name: str) -> None:
+        """Take a file away.
+
+        Raises
+        ------
+        StoreError
+            It may be there still.
+        """
+        _check_name(name)
+        with self._explained("written"):
+            file_system, path = self._place(name)
+            file_system.rm_file(path)
+
     def _place(self, name: str) -> tuple[Any, str]:
         """The file system, made anew after a fork, and the path of a file in it."""
         opened = self._opened

@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -135,16 +135,44 @@ class Studio(StudioAccess):
 
     def admit(self, prepared: Prepared, take: Take = 1, budget: float | None = None) -> Generation:
         """Write the ledger's row and start; or return the generation that is there already."""
+        facts = {name: facts_of(picture) for name, picture in prepared.pictures.items()}
+        return self.enter(prepared.request, facts, take, budget)
+
+    def enter(
+        self,
+        request: ImageToVideoRequest,
+        pictures: Mapping[str, Any],
+        take: Take,
+        budget: float | None,
+        *,
+        client_request_id: str | None = None,
+        notebook: str | None = None,
+    ) -> Generation:
+        """As :meth:`admit`, of a request whose pictures are in the workspace.
+
+        Parameters
+        ----------
+        request
+            What to make.
+        pictures
+            What the ledger keeps of its pictures, by field.
+        take, budget
+            As of :meth:`submit`.
+        client_request_id
+            The submission's own name. Given twice it is one submission, also as a new take.
+        notebook
+            Where it is asked for; by default in this process.
+        """
         check_take(take)
         row = Row(
-            client_request_id=new_client_request_id(),
+            client_request_id=client_request_id or new_client_request_id(),
             provider=self.provider,
-            request_hash=prepared.request.content_hash(),
+            request_hash=request.content_hash(),
             take=1 if take == "new" else take,
-            request=msgspec.to_builtins(prepared.request.body()),
-            pictures={name: facts_of(picture) for name, picture in prepared.pictures.items()},
+            request=msgspec.to_builtins(request.body()),
+            pictures=dict(pictures),
             time_factor=self.time_factor if self.simulated else None,
-            notebook=notebook_name(),
+            notebook=notebook or notebook_name(),
         )
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
@@ -228,7 +256,7 @@ class Studio(StudioAccess):
 
     def go_on(self, row: Row) -> Generation:
         """The generation of a row, watched unless its video is there; sent only if it is one of `unsent`."""
-        generation = self._generation(row)
+        generation = self.generation_of(row)
         if generation.video is None:
             self.require_key()
             generation.watch()
@@ -236,14 +264,14 @@ class Studio(StudioAccess):
 
     def generations(self, limit: int | None = None) -> list[Generation]:
         """Everything ever submitted here, or the latest `limit` of it, newest first."""
-        return [self._generation(row) for row in self.workspace.ledger.rows(limit=limit, provider=self.provider)]
+        return [self.generation_of(row) for row in self.workspace.ledger.rows(limit=limit, provider=self.provider)]
 
     def newest(self, limit: int) -> list[Generation]:
         """The latest `limit`, newest first, whichever process asked for them; what is under way is watched."""
         rows = self.workspace.ledger.rows(limit=limit, provider=self.provider) if self.has_ledger else []
         with self._lock:
             strangers = {row.client_request_id for row in rows} - set(self._generations)
-        generations = [self._generation(row) for row in rows]
+        generations = [self.generation_of(row) for row in rows]
         for generation in generations:
             if generation.key in strangers and generation.row.unfinished:  # one that is known may have been stopped
                 generation.watch()
@@ -252,7 +280,7 @@ class Studio(StudioAccess):
     def take_up(self) -> list[Generation]:
         """Go on with everything under way, without asking and without paying; oldest first."""
         rows = [row for row in self.workspace.ledger.unfinished() if row.provider == self.provider]
-        generations = [self._generation(row) for row in rows]
+        generations = [self.generation_of(row) for row in rows]
         for generation in generations:
             generation.watch()
         background.go(self.account.settle())  # what was made before, and not yet on the bill then
@@ -286,12 +314,13 @@ class Studio(StudioAccess):
 
     def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
         """A video that somebody took away is fetched anew. A store is asked for one, never for each of a long list."""
-        generation = self._generation(row)
+        generation = self.generation_of(row)
         with contextlib.suppress(StoreError):  # nobody can tell now
             if generation.video is not None and not is_there(generation.row):
                 generation.video = None
 
-    def _generation(self, row: Row) -> Generation:
+    def generation_of(self, row: Row) -> Generation:
+        """The generation of a row as it stands; nothing begins."""
         # Only now, for it brings SQLAlchemy and httpx along: half of what the first widget of a kernel would wait for.
         from .generation import Generation
 

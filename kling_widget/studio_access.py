@@ -75,6 +75,16 @@ class StudioAccess:
         """Raise :class:`MissingKeyError` if there is no key: it is said before anything else."""
         _ = self.client
 
+    def key(self) -> ApiKey:
+        """The key it works with.
+
+        Raises
+        ------
+        MissingKeyError
+            No key anywhere.
+        """
+        return require_key(self._api_key)
+
     def offer_key(self, api_key: ApiKey) -> None:
         """Use this key if none was given. What Colab is asked for on the main thread is not to be asked on the loop."""
         if self._api_key is None and "client" not in self.__dict__:

@@ -58,6 +58,11 @@ class Workspace:
         """Where it lies, for people."""
         return str(self.path)
 
+    @property
+    def ledger_is_a_file(self) -> bool:
+        """Whether the ledger is SQLite's, which is safe on one machine only."""
+        return self.database is None or self.database.file is not None
+
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger of this folder.
@@ -170,6 +175,34 @@ class Workspace:
     def stored(self, video: Path) -> StoredVideo | None:
         """The video as a store has it; None where the file is all there is."""
         return None
+
+    # Whether another process has the same workspace
+
+    def leave_mark(self, name: str) -> None:
+        """Leave a mark that every process on this workspace sees.
+
+        Raises
+        ------
+        KlingError
+            The workspace can't be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / name).touch()
+        except OSError as error:
+            raise KlingError(
+                f"The workspace {self.path} cannot be written: {(error.strerror or str(error)).lower()}.",
+                hint="Nothing was submitted. Choose another folder with workspace=….",
+            ) from error
+
+    def sees_mark(self, name: str) -> bool:
+        """Whether another process left it here."""
+        return (self.path / name).exists()
+
+    def remove_mark(self, name: str) -> None:
+        """It has served."""
+        with contextlib.suppress(OSError):
+            (self.path / name).unlink(missing_ok=True)
 
     def keep_metadata(self, video: Path, row: Row) -> None:
         """Write what a video was made from beside it, where that is possible: the video says it itself, too."""

@@ -1,0 +1,326 @@
+"""``Cluster``: a batch's Dask client: what is asked of its workers, and what is heard from them.
+
+All that touches the client happens on the client's own loop, so synchronous and asynchronous clients are one thing
+here; and Dask, which sends the source code of whoever calls it to its pages, sees none of the notebook's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import importlib.metadata
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from distributed import Client, KilledWorker
+
+from . import __version__, background, dask_worker
+from .backpressure import Turnstile, Window
+from .dask_tasks import Errand, Handover, Outcome, Secrets
+from .errors import ClusterError
+from .leases import machine_name
+
+if TYPE_CHECKING:
+    from .studio import Studio
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds between two looks at which workers there are
+HANDED_IN = 5  # times a row is handed in before it is given up; each time Dask tries it on 4 workers (allowed-failures)
+QUIET = 1.0  # seconds in which refusals (429) heard from workers are one, as they are for a `Pacer`
+WHAT_GOES_ON = (
+    "What was accepted goes on at the vendor and is paid for once: the same batch again, with or without executor=, "
+    "takes it up."
+)
+
+# Of the standard library: it can be asked of a worker that has no kling_widget.
+_VERSION = (importlib.metadata.version, "kling-widget")
+
+
+class WorkersDiedError(Exception):
+    """Every worker that Dask tried a row on died."""
+
+
+class Cluster:
+    """The workers of one batch. On the background loop.
+
+    Parameters
+    ----------
+    client
+        A synchronous or asynchronous client.
+    studio
+        What the workers shall work for.
+    on_begun
+        Called with the number of a row, and the client request id of its generation if there is one, when the row is
+        in the ledger or can't be.
+    on_status
+        Called with the number of a row and its status.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        studio: Studio,
+        *,
+        on_begun: Callable[[int, str | None], object],
+        on_status: Callable[[int, str], object],
+    ) -> None:
+        self.batch = uuid.uuid4().hex[:12]
+        self.room = Turnstile(Window(1))  # rows that are on their way to a worker, or being read there
+        self.workers = 0
+        self._client, self._studio = client, studio
+        self._on_begun, self._on_status = on_begun, on_status
+        self._processes: dict[str, str] = {}  # by the worker's address
+        self._introducing: set[str] = set()
+        self._halted = False
+        self._refused_at = float("-inf")
+        self._over, self._lost = asyncio.Event(), asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.broken: ClusterError | None = None
+
+    # Before
+
+    async def check(self) -> None:
+        """See whether the workers there are can make rows.
+
+        Raises
+        ------
+        ClusterError
+            There is no connection, or a worker has not what it takes. Nothing was sent.
+        """
+        if self._client.status != "running":
+            state = {"newly-created": "has not been started: await it first"}.get(self._client.status, "is closed")
+            raise ClusterError(f"The Dask client {state}.", hint="Nothing was submitted.")
+        scheduler = await self._on_scheduler()
+        if scheduler != __version__:
+            raise _without("scheduler", scheduler)
+        for address, version in (await self._everywhere(*_VERSION, on_error="return")).items():
+            if version != __version__ and not isinstance(version, OSError):
+                raise _without(f"worker {address}", version)
+        await self._look()
+        if self.broken is not None:
+            raise self.broken
+
+    async def open(self) -> None:
+        """Begin to listen to the workers, and to watch which there are."""
+        if not self._processes:
+            await self.check()
+        topic = dask_worker.topic_of(self.batch)
+        await self._there(lambda: _soon(self._client.subscribe_topic, topic, self._heard))
+        self._watching = asyncio.create_task(self._watch())
+
+    # A row
+
+    async def make(self, errand: Errand, attempt: int) -> Outcome:
+        """Have a row made by a worker.
+
+        Raises
+        ------
+        WorkersDiedError
+            All that Dask tried died.
+        ClusterError
+            The cluster is lost, or can't be used.
+        """
+        key = f"kling_widget-row-{errand.number}-{self.batch}-{attempt}-{errand.key[-6:]}"
+        try:
+            return await self._there(lambda: self._made(errand, key))
+        except ImportError as error:
+            raise _without("worker", error) from None
+
+    async def _made(self, errand: Errand, key: str) -> Outcome:
+        """On the client's loop."""
+        future = self._client.submit(dask_worker.make, errand, key=key, pure=False)
+        try:
+            outcome: Outcome = await future
+        except KilledWorker as error:
+            raise WorkersDiedError(str(error)) from None
+        except (asyncio.CancelledError, concurrent.futures.CancelledError):
+            if self._client.status == "running":  # client.restart(), or a scheduler that came back and knows nothing
+                raise WorkersDiedError("Its task was cancelled.") from None
+            raise _lost() from None
+        return outcome
+
+    def halt(self) -> None:
+        """Let no worker submit anything new."""
+        self._halted = True
+        self.room.close()
+        background.go(self._everywhere(dask_worker.halt, self.batch, on_error="ignore"))
+
+    async def close(self) -> None:
+        """The batch is over."""
+        self._over.set()
+        if self._watching is None:
+            return
+        await asyncio.wait([self._watching])
+        for task in self._tasks:  # a worker that stands still would never answer
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        with contextlib.suppress(ClusterError):
+            await self._everywhere(dask_worker.forget, self.batch, on_error="ignore")
+            topic = dask_worker.topic_of(self.batch)
+            await self._there(lambda: _soon(self._client.unsubscribe_topic, topic))
+
+    # Workers
+
+    async def _watch(self) -> None:
+        while not self._over.is_set():
+            await background.happens(self._over, LOOK)
+            if self._client.status in ("closing", "closed"):
+                self._lost.set()
+                return
+            with contextlib.suppress(ClusterError, OSError):  # the scheduler is away: the client is told if it stays so
+                await self._look()
+
+    async def _look(self) -> None:
+        """Who is there, and introduce who came."""
+        threads = await self._there(lambda: self._client.nthreads())
+        self.workers = len(threads)
+        self.room.widen(max(sum(threads.values()), 1))
+        before = set(self._processes.values())
+        for address in set(self._processes) - set(threads):
+            del self._processes[address]
+        newcomers = set(threads) - set(self._processes)
+        if self._watching is None:
+            await self._introduce(newcomers)
+        else:
+            self._beside(self._introduce(newcomers))
+        if set(self._processes.values()) != before:
+            self._beside(self._share())
+
+    async def _introduce(self, workers: Iterable[str]) -> None:
+        """Tell workers where they work; each by itself, for one may take long or be gone."""
+        newcomers = [address for address in workers if address not in self._introducing]
+        if not newcomers:
+            return
+        self._introducing.update(newcomers)
+        mark = f".dask-{uuid.uuid4().hex}"
+        try:
+            await background.in_thread(self._studio.workspace.leave_mark, mark)
+            handover = self._handover(mark, len(newcomers))
+            await asyncio.gather(*(self._introduce_one(address, handover) for address in newcomers))
+        finally:
+            self._introducing.difference_update(newcomers)
+            await background.in_thread(self._studio.workspace.remove_mark, mark)
+
+    async def _introduce_one(self, address: str, handover: Handover) -> None:
+        told = await self._everywhere(dask_worker.introduce, handover, workers=[address], on_error="return")
+        answer = told.get(address)
+        if answer is None or isinstance(answer, OSError):
+            return  # it has gone meanwhile
+        problem = f"cannot be used: {type(answer).__name__}: {answer}"
+        if isinstance(answer, tuple):
+            self._processes[address], problem = answer
+        if problem is not None:
+            self.broken = ClusterError(f"The Dask worker {address} {problem}", hint="Nothing was submitted there.")
+
+    def _beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Do something without waiting for it, for as long as the batch runs."""
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._is_done)
+
+    def _is_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("Dask's workers could not be told: %s", error)  # they are told again with the next look
+
+    def _handover(self, mark: str, newcomers: int) -> Handover:
+        studio = self._studio
+        return Handover(
+            *(self.batch, __version__, studio.base_url, studio.workspace.address, studio.simulated),
+            secrets=Secrets(None if studio.simulated else studio.key(), studio.workspace.database),
+            mark=mark,
+            machine=machine_name() if studio.workspace.ledger_is_a_file else None,
+            processes=len(set(self._processes.values())) + newcomers,
+            halted=self._halted,
+        )
+
+    async def _share(self) -> None:
+        """One budget of requests for all processes."""
+        processes = max(len(set(self._processes.values())), 1)
+        await self._everywhere(dask_worker.share, self._studio.provider, processes, on_error="ignore")
+
+    def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
+        """News from a worker, on the client's loop."""
+        background.call(self._take_in, event[1])
+
+    def _take_in(self, news: dict[str, Any]) -> None:
+        for number, status in news.get("statuses", ()):
+            self._on_status(number, status)
+        if "begun" in news:
+            self._on_begun(news["begun"], news.get("key"))
+        if "newcomer" in news:
+            self._processes.pop(news["newcomer"], None)  # another process at an address that was known
+            self._beside(self._introduce([news["newcomer"]]))
+        if "refused" in news:
+            self._beside(self._slow_down(news["refused"], news["by"]))
+
+    async def _slow_down(self, retry_after: float | None, by: str) -> None:
+        """One worker was answered 429: it concerns all."""
+        now = asyncio.get_running_loop().time()
+        if now - self._refused_at >= QUIET:
+            self._refused_at = now
+            provider = self._studio.provider
+            await self._everywhere(dask_worker.slow_down, provider, retry_after, by, on_error="ignore")
+
+    # The client, on its own loop
+
+    async def _everywhere(self, function: Callable[..., Any], *args: Any, **how: Any) -> dict[str, Any]:
+        """Call a function on workers; what each of them answered."""
+        answers: dict[str, Any] = await self._there(lambda: self._client.run(function, *args, **how))
+        return answers
+
+    async def _on_scheduler(self) -> Any:
+        try:
+            return await self._there(lambda: self._client.run_on_scheduler(*_VERSION))
+        except ImportError as error:  # importlib.metadata.PackageNotFoundError
+            return error
+
+    async def _there(self, act: Callable[[], Awaitable[T]]) -> T:
+        async def acting() -> T:
+            return await act()
+
+        if self._client.status in ("closing", "closed"):
+            raise _lost()
+        future = background.start_on(self._loop(), acting())
+        calling = asyncio.ensure_future(background.bridge(future))
+        losing = asyncio.ensure_future(self._lost.wait())
+        try:
+            await asyncio.wait([calling, losing], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        finally:
+            losing.cancel()
+        if not calling.done():  # a closed client's loop stands still
+            calling.cancel()
+            raise _lost()
+        return calling.result()
+
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        loop: Any = self._client.loop  # Tornado's
+        return loop.asyncio_loop  # type: ignore[no-any-return]
+
+
+async def _soon(function: Callable[..., object], *args: object) -> None:
+    function(*args)
+
+
+def _lost() -> ClusterError:
+    return ClusterError("The connection to Dask's scheduler was lost.", hint=WHAT_GOES_ON, may_have_cost=True)
+
+
+def _without(who: str, version: Any) -> ClusterError:
+    """The error for a part of the cluster that has another kling_widget, or none."""
+    has = f"has kling_widget {version}" if isinstance(version, str) else "has no kling_widget"
+    return ClusterError(
+        f"The Dask {who} {has}, and here it is {__version__}.",
+        hint="Install the same one there. Nothing was submitted.",
+    )
