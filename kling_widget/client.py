@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import httpx as http
 
 from . import retry
-from .addresses import BASE_URL, SIMULATOR_URL
 from .answers import error_of, json_object, unknown, unreachable, what_came
 from .connections import ask, checked_base_url, connect, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
+from .providers import BASE_URL, SIMULATOR_URL
 from .request import new_client_request_id
 from .retry import Outcome
 from .task import Charge, Found, Task

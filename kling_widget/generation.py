@@ -139,9 +139,7 @@ class Generation:
             with self._waited_for():
                 return (yield from background.bridge(self._outcome()).__await__())
         except KlingError as error:
-            raise error.with_traceback(
-                None
-            ) from error.__cause__  # its way through loops tells nobody anything
+            raise error.with_traceback(None) from error.__cause__  # its way through loops tells nobody anything
 
     def wait(self, timeout: float | None = None) -> Video:
         """Wait in plain code. Ctrl-C stops the waiting, never the generation.
