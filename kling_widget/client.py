@@ -15,11 +15,11 @@ import httpx as http
 
 from . import retry
 from .answers import error_of, json_object, unknown, unreachable, what_came
-from .base_urls import BASE_URL, SIMULATOR_URL
 from .body import Body
 from .connections import ask, checked_base_url, connect, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
+from .providers import BASE_URL, SIMULATOR_URL
 from .request import new_client_request_id
 from .retry import Outcome
 from .task import Charge, Found, Task

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import httpx as http
 
-from .base_urls import SIMULATOR_URL
 from .credentials import ApiKey
 from .errors import InvalidRequestError
+from .providers import SIMULATOR_URL
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 TIMEOUT = http.Timeout(60.0, connect=10.0)  # seconds; a 10 MB picture on a slow line needs its time

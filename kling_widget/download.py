@@ -15,11 +15,11 @@ from . import background, mp4_metadata, retry
 from .client import BadAddressError, Response, TransportError
 from .connections import LOOPBACK
 from .errors import DownloadError
+from .media import LARGEST_VIDEO
 
 if TYPE_CHECKING:
     from .client import Client
 
-LARGEST_VIDEO = 1 << 30  # bytes; a 10 s clip at 1080p is some 20 MB, so a gigabyte is somebody's mistake
 PIECE = 1 << 18  # bytes written at once
 ATTEMPTS = 6  # tries in a row that bring not one byte
 REDIRECTS = {301, 302, 303, 307, 308}

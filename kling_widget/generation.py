@@ -135,8 +135,11 @@ class Generation:
         return stop_listening
 
     def __await__(self) -> Generator[Any, None, Video]:
-        with self._waited_for():
-            return (yield from background.bridge(self._outcome()).__await__())
+        try:
+            with self._waited_for():
+                return (yield from background.bridge(self._outcome()).__await__())
+        except KlingError as error:
+            raise error.with_traceback(None) from error.__cause__  # its way through loops tells nobody anything
 
     def wait(self, timeout: float | None = None) -> Video:
         """Wait in plain code. Ctrl-C stops the waiting, never the generation.
@@ -160,9 +163,9 @@ class Generation:
             name = self.id or self.key
             print(f"Stopped waiting. Generation {name} goes on: kw.resume({name!r}).wait()", file=sys.stderr)
             raise
-        except TimeoutError as error:
-            if isinstance(error, KlingError):
-                raise
+        except KlingError as error:
+            raise error.with_traceback(None) from error.__cause__  # as above
+        except TimeoutError:
             raise stopped(self.row, f"Not ready after {timeout:g} s.") from None
 
     def watch(self) -> None:

@@ -14,6 +14,7 @@ from .errors import DownloadError
 if TYPE_CHECKING:
     from PIL import Image
 
+LARGEST_VIDEO = 1 << 30  # bytes; a 10 s clip at 1080p is some 20 MB, so a gigabyte is somebody's mistake
 POSTER_EDGE = 480  # pixels; ours: sharp enough at the size a clip is shown in a notebook
 _TAIL = 1.0  # seconds before the end from which the last frame is sought; a seek lands on a key frame before it
 _HD_LINES = 720  # from here on players take untagged video as BT.709, below as BT.601 (ITU-R BT.709, BT.601)

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .base_urls import BASE_URL, SIMULATOR_URL
 from .credentials import ApiKey, hidden, require_key, simulation_forced
 from .pacing import gate_of
+from .providers import BASE_URL, SIMULATOR_URL
 
 if TYPE_CHECKING:
     from .client import Client

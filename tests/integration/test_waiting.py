@@ -228,6 +228,7 @@ def test_a_failure_that_is_raised_is_not_told_by_the_progress_too(submit: Submit
     with pytest.raises(kw.GenerationFailedError) as raised:
         generation.wait(60)
     assert raised.value.message not in progress.problem(generation)
+    assert [frame.name for frame in raised.traceback][1:] == ["wait"], "our loops and threads are nobody's business"
 
 
 async def test_nor_is_one_that_is_awaited(submit: Submit) -> None:
@@ -235,6 +236,7 @@ async def test_nor_is_one_that_is_awaited(submit: Submit) -> None:
     with pytest.raises(kw.GenerationFailedError) as raised:
         await generation
     assert raised.value.message not in progress.problem(generation)
+    assert [frame.name for frame in raised.traceback][1:] == ["__await__"]
 
 
 def test_a_failure_for_which_nobody_waits_any_more_is_told_by_the_progress(submit: Submit) -> None:

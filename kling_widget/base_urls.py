@@ -1,6 +1,0 @@
-"""Where the API is, and how the simulator in process is called: known before anybody needs HTTP."""
-
-from __future__ import annotations
-
-BASE_URL = "https://api.aimlapi.com"  # the specification
-SIMULATOR_URL = "http://simulator.invalid"  # the simulator in process; .invalid never resolves (RFC 2606)
