@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 import kling_widget as kw
-from kling_widget import Studio, contact_sheet, saving
+from kling_widget import Studio, background, contact_sheet, saving
 from kling_widget.simulator import SimulatorServer
+from kling_widget.stores import Store
 from tests.integration.conftest import KEY, submissions
 from tests.integration.simulator_fixtures import picture
 from tests.integration.test_leases import downloads, until
@@ -81,6 +83,22 @@ class Machines:
 @pytest.fixture
 def machines(server: SimulatorServer, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     return Machines(server, f"{s3.new_bucket()}/my clips", tmp_path, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _the_loop_never_waits_for_a_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test of this file does, no call to a store is made on the background loop's thread."""
+    calls: list[threading.Thread] = []
+    place = Store._place
+
+    def watched(store: Store, name: str) -> Any:
+        calls.append(threading.current_thread())
+        return place(store, name)
+
+    monkeypatch.setattr(Store, "_place", watched)
+    yield
+    assert calls
+    assert background._thread not in calls
 
 
 # What is where
