@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from . import background
 from .batch_makers import Here, NothingThereError, found
 from .batch_rows import PICTURES
-from .client import new_client_request_id
 from .dask_cluster import HANDED_IN, WHAT_GOES_ON, Cluster, WorkersDiedError
 from .dask_tasks import Errand, Outcome
 from .errors import KlingError, SubmissionUnknownError
 from .notebook_files import notebook_name
 from .prepare import facts_of, keep
+from .request import new_client_request_id
 
 if TYPE_CHECKING:
     from distributed import Client

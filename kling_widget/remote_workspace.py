@@ -20,9 +20,9 @@ from urllib.request import url2pathname
 from . import media, mp4_metadata, scratch
 from .addresses import is_address, scheme_of
 from .databases import Database, database_of
-from .download import LARGEST_VIDEO
 from .errors import DownloadError, KlingError, StoreError
 from .ledger_row import row_of
+from .media import LARGEST_VIDEO
 from .picture_codec import MAX_BYTES as LARGEST_PICTURE
 from .stored_video import LARGEST_RECORD, StoredVideo
 from .stores import Store
