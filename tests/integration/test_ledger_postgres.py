@@ -320,8 +320,10 @@ def test_somebody_else_s_database_is_left_alone(open_ledger, postgres_url):
 
 
 def test_a_new_database_takes_in_what_the_workspace_has(open_ledger, tmp_path):
-    pending.write(tmp_path, row(generation_id="g1", status="queued"))
-    assert open_ledger().by_generation_id("g1", "simulator").client_request_id == "kw-1"
+    pending.write(tmp_path, row(generation_id="g1", status="queued", usd=0.5))
+    ledger = open_ledger()
+    assert ledger.by_generation_id("g1", "simulator").client_request_id == "kw-1"
+    assert ledger.sums("simulator").charged == 0.5
     pending.write(tmp_path, row(2))
     assert open_ledger().get("kw-2") is None, "only while it is made"
 
