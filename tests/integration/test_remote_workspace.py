@@ -259,10 +259,9 @@ def test_a_lost_ledger_is_made_anew_from_what_is_in_the_bucket(machines: Machine
     s3.write(f"{machines.address}/videos/empty.json", b"")
     machines.database = f"sqlite:///{machines.folder / 'new.sqlite'}"
     studio = machines.another()
-    assert {each.row.request["prompt"]: each.row.saved is not None for each in studio.generations()} == {
-        "one": True,
-        "two": True,
-        "three": False,
+    assert studio.has_ledger
+    assert {row.request["prompt"]: row.saved is not None for row in studio.workspace.ledger.rows()} == {
+        **{"one": True, "two": True, "three": False}
     }
     for video, prompt in zip(videos, ("one", "two", "three"), strict=True):
         assert studio.submit(REQUEST[0], prompt).wait(DEADLINE).address == video.address
