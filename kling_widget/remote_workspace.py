@@ -94,6 +94,11 @@ class RemoteWorkspace(Workspace):
         """Where videos and pictures lie."""
         return self.store.address
 
+    @property
+    def has_ledger(self) -> bool:
+        """Always: where the database has none, the store may tell of what was made."""
+        return True
+
     def found_rows(self) -> Iterator[Row]:
         """What the store tells of its videos, what waits here to be put there, and what is under way; each once."""
         names, seen = self.store.sizes("videos"), set()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import kling_widget as kw
-from kling_widget import Studio, background, contact_sheet, saving
+from kling_widget import Studio, background, contact_sheet, mp4_metadata, saving
 from kling_widget.ledger import Row
 from kling_widget.remote_workspace import RemoteWorkspace
 from kling_widget.simulator import SimulatorServer
@@ -239,7 +239,8 @@ def test_half_a_video_in_the_bucket_is_fetched_anew_and_replaced(machines: Machi
     with pytest.raises(kw.DownloadError, match="is not there any more"):
         known.video.bytes()
     video = studio.resume(str(known.id)).wait(DEADLINE)
-    assert len(s3.read(video.address)) == video.size == made.size
+    assert s3.read(video.address) == video.bytes()
+    assert mp4_metadata.is_whole(video.path)
     assert len(submissions(machines.server)) == 1
 
 
@@ -259,7 +260,8 @@ def test_a_lost_ledger_is_made_anew_from_what_is_in_the_bucket(machines: Machine
     s3.write(f"{machines.address}/videos/empty.json", b"")
     machines.database = f"sqlite:///{machines.folder / 'new.sqlite'}"
     studio = machines.another()
-    assert {each.row.request["prompt"]: each.row.saved is not None for each in studio.generations()} == {
+    assert studio.has_ledger
+    assert {row.request["prompt"]: row.saved is not None for row in studio.workspace.ledger.rows()} == {
         "one": True,
         "two": True,
         "three": False,
