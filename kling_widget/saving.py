@@ -105,7 +105,8 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update) -> Row:
             if fresh:
                 row = await update(video_url=fresh)
         try:
-            await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
+            async with studio.downloads:
+                await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
         except StaleUrlError as error:
             stale = error
         else:
