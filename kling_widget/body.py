@@ -11,9 +11,7 @@ import msgspec
 from .errors import InvalidRequestError
 from .rules import is_reference
 
-PIECE = (
-    3 << 17
-)  # bytes of a picture that are sent at once, as 512 KB of Base64; a multiple of 3, or padding came between
+PIECE = 3 << 17  # bytes of a picture sent at once, 512 KB as Base64; a multiple of 3: no padding between
 PICTURE_KEYS = frozenset({"image_url", "tail_image_url", "static_mask", "mask"})
 
 _PNG = b"\x89PNG"

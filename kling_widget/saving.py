@@ -116,7 +116,8 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update, say: Ca
             if fresh:
                 row = await update(video_url=fresh)
         try:
-            await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
+            async with studio.downloads:
+                await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
         except StaleUrlError as error:
             stale = error
         else:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .money import Spending
     from .request import ImageToVideoRequest
 
+DOWNLOADS_AT_ONCE = 16  # the first of a thousand clips shall be whole before the last one begins
 SUBMISSIONS_AT_ONCE = 8  # each holds its pictures in memory, some 10 MB
 
 Take = int | Literal["new"]
@@ -83,6 +84,7 @@ class Studio(StudioAccess):
         self.account = Account(self, budget)
         self.leases = Leases(lambda: self.workspace.ledger)
         self.arrivals = Arrivals(self)
+        self.downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
         # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
         # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.

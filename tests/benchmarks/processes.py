@@ -6,6 +6,7 @@ import json
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,11 @@ def cpu_seconds() -> float:
     """Processor time of this process, in user and system mode."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
+
+
+def waited_for_processor(thread: threading.Thread) -> float:
+    """Seconds that a thread of ours could have run and did not, since other processes did (Linux, ``schedstat``)."""
+    return int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
 
 
 def memory(which: str) -> float:

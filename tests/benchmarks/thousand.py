@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import threading
 import time
 from statistics import fmean
 from typing import Any
@@ -17,7 +18,7 @@ from kling_widget.pacing import AT_ONCE, REQUESTS_PER_SECOND
 from kling_widget.simulator import SimulatorServer, SimulatorSettings
 from kling_widget.simulator.settings import CREDITS_PER_USD, MODEL
 from kling_widget.simulator.tasks import new_task
-from tests.benchmarks.processes import cpu_seconds, memory, process, said, tell
+from tests.benchmarks.processes import cpu_seconds, memory, process, said, tell, waited_for_processor
 from tests.benchmarks.verdicts import verdict
 
 MANY = 1000
@@ -70,9 +71,11 @@ def kernel(url: str, fast: str, folder: str, many: str) -> dict[str, Any]:
     for generation in generations:
         generation.wait()
     wall, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    [loop] = [thread for thread in threading.enumerate() if thread.name == "kling_widget"]
     rows = [generation.row for generation in generations]
     return {
         "asked": asked, "wall": wall, "cpu": cpu, "before": before, "warm": warm, "peak": memory("VmHWM"),
+        "starved": waited_for_processor(loop),
         "videos": sum(generation.video.path.exists() for generation in generations if generation.video),
         "known": {row.generation_id: row.completed for row in rows},
         "saved": {row.generation_id: row.saved for row in rows},
@@ -132,7 +135,8 @@ def report(many: int = MANY, factor: float = TIME_FACTOR) -> list[bool]:
     print(
         f"        {name}, clips of {186 / factor:.0f} s: asked for in {ours['asked']:.1f} s, "
         f"known {lags['known']:.2f} s and saved {lags['saved']:.2f} s after they were ready on average; "
-        f"{theirs['requests'] / many:.1f} requests and {theirs['cpu'] / many:.4f} s of the vendor's processor each",
+        f"{theirs['requests'] / many:.1f} requests and {theirs['cpu'] / many:.4f} s of the vendor's processor each; "
+        f"while the loop's thread waited {ours['starved']:.1f} s for a processor that other processes had",
         flush=True,
     )
     return [

@@ -35,3 +35,15 @@ def test_a_generation_that_nobody_holds_goes_on(tmp_path):
 
 async def _turn() -> None:
     """Lets the background loop end what it has begun."""
+
+
+def test_a_video_that_nobody_shows_has_no_frame_decoded(tmp_path):
+    """A thousand handles hold no posters; who shows one has its poster at once, and waits for it nowhere."""
+    with vendor() as (server, _):
+        studio = kw.Studio(api_key=KEY, base_url=server.url, workspace=tmp_path)
+        unseen = studio.submit(picture(), "slow dolly in", send_anyway=True).wait(60)
+        shown = studio.submit(picture(), "pan left", send_anyway=True)
+        shown.on_change(lambda generation: None)
+        assert "small_pictures" in vars(shown.wait(60))
+        assert "small_pictures" not in vars(unseen)
+        assert "<img" in unseen.html()

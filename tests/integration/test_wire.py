@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -23,6 +24,7 @@ from kling_widget import (
     connections,
 )
 from kling_widget.body import Body
+from kling_widget.client import READS_AT_ONCE
 from kling_widget.simulator import Fault
 from kling_widget.task import Found
 from tests.integration.conftest import KEY, submissions
@@ -256,6 +258,30 @@ async def _answering(answer):
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         thread.join(timeout=60)
+
+
+async def test_of_a_thousand_questions_a_few_are_under_way_and_a_submission_need_not_wait_for_them():
+    asked, most, full, answered = 0, 0, asyncio.Event(), asyncio.Event()
+
+    async def answer(question):
+        nonlocal asked, most
+        if question.method == "POST":
+            return httpx.Response(201, stream=httpx.ByteStream(b'{"id": "abc"}'))
+        asked += 1
+        most = max(most, asked)
+        if asked == READS_AT_ONCE:
+            full.set()
+        await answered.wait()
+        asked -= 1
+        return httpx.Response(200, stream=httpx.ByteStream(b'{"status": "queued"}'))
+
+    async with Client(KEY, "http://127.0.0.1", transport=httpx.MockTransport(answer)) as client:
+        questions = [asyncio.create_task(client.retrieve("abc")) for _ in range(1000)]
+        await asyncio.wait_for(full.wait(), 60)
+        assert (await client.create(request(image_url=URL))).id == "abc"
+        answered.set()
+        assert {task.status for task in await asyncio.gather(*questions)} == {"queued"}
+    assert most == READS_AT_ONCE
 
 
 async def test_a_server_that_is_not_there_is_tried_again_and_then_named():
