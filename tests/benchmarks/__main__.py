@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import kling_widget
-from tests.benchmarks import ledger, polling
+from tests.benchmarks import ledger, polling, workers
 from tests.benchmarks.verdicts import verdict
 
 STATIC = Path(kling_widget.__file__).parent / "static"
@@ -54,6 +54,7 @@ def main() -> int:
         ratio("… and its widget / the same", "import kling_widget; kling_widget.KlingWidget", theirs, None),
         *polling.report(),
         *ledger.report(),
+        *workers.report(),
     ]
     return 0 if all(results) else 1
 
