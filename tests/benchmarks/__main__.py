@@ -12,7 +12,7 @@ from pathlib import Path
 
 import kling_widget
 from scripts import bench
-from tests.benchmarks import body, browser, ledger, polling, rivals, thousand
+from tests.benchmarks import body, browser, ledger, polling, rivals, thousand, workers
 from tests.benchmarks.verdicts import verdict
 
 STATIC = Path(kling_widget.__file__).parent / "static"
@@ -70,6 +70,7 @@ def main() -> int:
         *polling.report(),
         *ledger.report(),
         *browser.report(),
+        *workers.report(),
     ]
     return 0 if all(results) else 1
 

@@ -26,9 +26,9 @@ def test_the_batch_notebook_runs_and_what_would_cost_something_asks_first(serve:
     NotebookClient(notebook, timeout=170, resources={"metadata": {"path": tmp_path}}).execute()
 
     sheets = [html for cell in notebook.cells for html in pages(cell) if "row 0" in html]
-    assert [sheet.count("<details>") for sheet in sheets] == [2, 4, 2], "posters that open into players"
+    assert [sheet.count("<details>") for sheet in sheets] == [2, 4, 2, 2], "posters that open into players"
     assert all("simulated" in sheet and "<progress" not in sheet for sheet in sheets)
-    assert len(list((tmp_path / "kling_videos" / "videos").glob("*.mp4"))) == 6
+    assert len(list((tmp_path / "kling_videos" / "videos").glob("*.mp4"))) == 8
     assert len(nbformat.writes(notebook)) < 120_000
 
     (error,) = [output for output in costly.outputs if output.output_type == "error"]
