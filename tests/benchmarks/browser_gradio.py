@@ -40,6 +40,8 @@ def served() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    if not Path(bench.interpreter()).exists():
+        raise SystemExit("Gradio is not installed: `make bench` does it, and so does `python -m scripts.bench`.")
     environment = {**os.environ, "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
     process = subprocess.Popen([bench.interpreter(), APP, str(port)], env=environment, stdout=subprocess.DEVNULL)
     try:
