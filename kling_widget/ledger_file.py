@@ -101,14 +101,14 @@ _ENDS = (
 
 
 def look_through(path: Path, *, thorough: bool = False) -> None:
-    """Look at every page of a ledger; takes a second or so for a million rows.
+    """Look at every page of a ledger; takes 0.1 s of processor time for 100,000 rows.
 
     Parameters
     ----------
     path
         The file.
     thorough
-        Compare the indexes with the table, too; takes some five times as long.
+        Compare the indexes with the table, too; takes four times as long.
 
     Raises
     ------
