@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,11 @@ def test_importing_the_package_imports_nothing_heavy():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"anywidget", "httpx", "PIL", "av", "sqlalchemy", "numpy", "starlette", "uvicorn", "IPython", "asyncio"}
     assert not heavy & set(loaded)
+
+
+def test_who_may_say_where_the_workspace_is_may_say_where_its_ledger_is():
+    asked = {name: inspect.signature(getattr(kling_widget, name)).parameters for name in ASKED}
+    assert {name for name, parameters in asked.items() if "database" in parameters} == set(ASKED)
+
+
+ASKED = ("KlingWidget", "Studio", "batch", "generate", "generations", "resume", "spending", "submit", "sweep")
