@@ -483,6 +483,25 @@ def test_a_forked_process_writes_through_connections_of_its_own(tmp_path):
 
 # Where the ledger may lie
 
+
+def test_a_ledger_may_be_another_file_than_the_workspace_s_and_is_rebuilt_from_the_workspace(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "disk" / "a ledger.sqlite"
+    pending.write(tmp_path / "clips", row(7, status="queued", generation_id="g7"))
+    monkeypatch.setenv("KLING_WIDGET_DATABASE", f"sqlite:///{elsewhere}")
+    workspace = Workspace(tmp_path / "clips")
+    assert workspace.ledger.get("kw-7") is not None
+    assert workspace.ledger.admit(row(8, take=8))[1]
+    workspace.ledger.close()
+    assert Ledger(elsewhere).get("kw-8") is not None
+    assert Workspace(tmp_path / "nothing").has_ledger
+    assert not Workspace(tmp_path / "nothing", f"sqlite:///{tmp_path}/none.sqlite").has_ledger
+    elsewhere.write_bytes(b"damage" * 1000)
+    with pytest.warns(LedgerWarning, match="1 generation found"):
+        assert Workspace(tmp_path / "clips").ledger.get("kw-7") is not None
+    assert os.listdir(tmp_path / "clips") == ["pending"]
+    assert len(list(elsewhere.parent.glob("a ledger.damaged-*.sqlite"))) == 1
+
+
 MOUNTS = """\
 overlay / overlay rw,relatime 0 0
 drive /content/drive fuse.drive rw,nosuid,nodev,relatime,user_id=0 0 0

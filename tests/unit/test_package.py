@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +46,11 @@ def test_a_widget_is_shown_before_what_only_a_submission_needs_is_imported(tmp_p
     loaded = run.stdout.split()
     assert "anywidget" in loaded
     assert not {"httpx", "sqlalchemy", "PIL", "av", "starlette"} & set(loaded)
+
+
+def test_who_may_say_where_the_workspace_is_may_say_where_its_ledger_is():
+    asked = {name: inspect.signature(getattr(kling_widget, name)).parameters for name in ASKED}
+    assert {name for name, parameters in asked.items() if "database" in parameters} == set(ASKED)
+
+
+ASKED = ("KlingWidget", "Studio", "batch", "generate", "generations", "resume", "spending", "submit", "sweep")
