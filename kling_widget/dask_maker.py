@@ -85,7 +85,7 @@ class OnWorkers:
         going = self._going[number] = Elsewhere(self, errand)
         if self._budget is not None:  # which is spent in the order of the rows
             await going.is_begun.wait()
-            if going.row is None:
+            if not going.is_asked_for:
                 await going  # raises why it can't be made
         return going
 
@@ -156,6 +156,8 @@ class Elsewhere:
         The saved video, once it is over.
     is_begun
         Set once the row is in the ledger, or can't be.
+    is_asked_for
+        Whether it is in the ledger.
     """
 
     def __init__(self, maker: OnWorkers, errand: Errand) -> None:
@@ -163,7 +165,7 @@ class Elsewhere:
         self.status = "submitting"
         self.row: Row | None = None
         self.video: Saved | None = None
-        self.is_begun = asyncio.Event()
+        self.is_begun, self.is_asked_for = asyncio.Event(), False
         self._maker = maker
         self._key = errand.key
         self._task = asyncio.get_running_loop().create_task(self._make())
@@ -179,7 +181,8 @@ class Elsewhere:
 
     def begun(self, key: str | None) -> None:
         """It is in the ledger under this client request id, or can't be."""
-        self._key = key or self._key
+        if key is not None:
+            self._key, self.is_asked_for = key, True
         if not self.is_begun.is_set():
             self.is_begun.set()
             self._maker.cluster.room.leave()

@@ -55,6 +55,11 @@ class Place:
         self._statuses: dict[int, str] = {}
         self._lock = threading.Lock()
 
+    def halt(self) -> None:
+        """Let nothing more into the ledger; what is just being written is there when this returns."""
+        with self.admitting:
+            self.halted = True
+
     def tell(self, **news: Any) -> None:
         """Tell the batch something."""
         self._worker.log_event(self._topic, news)
@@ -146,12 +151,10 @@ def _tell_of_refusal(retry_after: float | None) -> None:
         place.tell(refused=retry_after, by=process_name())
 
 
-def halt(batch: str) -> None:
+async def halt(batch: str) -> None:
     """Submit nothing more for a batch; when this returns, nothing is."""
-    place = _places.get(batch)
-    if place is not None:
-        with place.admitting:
-            place.halted = True
+    if batch in _places:
+        await background.in_thread(_places[batch].halt)
 
 
 def forget(batch: str) -> None:

@@ -188,6 +188,17 @@ def test_the_budget_is_spent_in_the_order_of_the_rows(
     assert len(submissions(vendor)) == 3
 
 
+def test_with_a_budget_a_row_waits_for_the_ledger_and_not_for_the_clip_before_it(
+    client: Client, serve: Serve, tmp_path: Path, cat: Path
+) -> None:
+    slow = serve(long_edge=64, fps=2, time_factor=1.0, price_usd=PRICES)  # nothing becomes ready meanwhile
+    batch = start_on(slow, tmp_path, rows_of(cat, 10), executor=client, budget=4 * PRICE)
+    eventually(lambda: batch.closed_by is not None)
+    eventually(lambda: len(submissions(slow)) == 4)
+    assert sorted(batch.under_way()) == [0, 1, 2, 3]
+    batch.stop()
+
+
 def test_a_new_take_is_one_submission_also_where_a_worker_runs_its_row_twice(
     client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path
 ) -> None:

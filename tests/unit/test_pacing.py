@@ -78,6 +78,24 @@ def test_it_recovers(clock: Clock) -> None:
     assert pacer.rate(2.0 + pacing.RECOVERY) == 10.0
 
 
+def test_processes_that_share_a_budget_ask_together_no_more_often_than_one_alone(clock: Clock) -> None:
+    one, several = Gate(), [Gate() for _ in range(4)]
+    for gate in several:
+        gate.pacer.share(4)
+    alone = all_ask(clock, one, 400)
+    clock.advance(1000.0)
+    together = sorted(at for gate in several for at in shared(gate, 100))
+    assert sum(gate.pacer.limit for gate in several) == pytest.approx(pacing.REQUESTS_PER_SECOND)
+    assert most_in(1.0, together) <= most_in(1.0, alone) + len(several)
+    several[0].pacer.share(1)  # the others have gone
+    assert several[0].pacer.rate(1e9) == pacing.REQUESTS_PER_SECOND
+
+
+def shared(gate: Gate, how_many: int) -> list[float]:
+    """Seconds at which one of several processes may ask."""
+    return [gate.pacer.slot(0.0).at for _ in range(how_many)]
+
+
 def test_no_refusal_stops_everything_for_good(clock: Clock) -> None:
     pacer = Pacer(10.0)
     for second in range(0, 5000, 50):
