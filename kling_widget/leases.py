@@ -108,9 +108,7 @@ class Leases:
     def _claim(self, row: Row, owner: str, stale: bool) -> Row | None:
         # The loop still runs while the process ends: what was given up must not be taken again.
         with self._ending:
-            if self._ended or not self._ledger().claim(row, owner, self.until(), stale=stale):
-                return None
-        return self._ledger().get(row.client_request_id) or row
+            return None if self._ended else self._ledger().claim(row, owner, self.until(), stale=stale)
 
     async def release(self, client_request_id: str) -> None:
         """Let others go on with it. Where the ledger can't be written the lease runs out by itself."""

@@ -185,8 +185,7 @@ class Ledger:
         if set(changes) & set(COLUMNS_OF_TRUTH):
             raise ValueError(f"{', '.join(COLUMNS_OF_TRUTH)} never change")
         mine = _table.c.client_request_id == client_request_id
-        changed = self._change(mine if owner is None else mine & (_table.c.lease_owner == owner), changes)
-        row = self._existing(client_request_id)
+        row, changed = self._changed(mine if owner is None else mine & (_table.c.lease_owner == owner), changes, mine)
         if not changed:
             raise LeaseLostError
         return row
@@ -194,48 +193,60 @@ class Ledger:
     def settle(self, client_request_id: str, **changes: Any) -> Row:
         """Write what became of a submission, whoever holds the lease; what is known already is never overwritten."""
         open_ = _table.c.generation_id.is_(None) & _table.c.status.in_(["submitting", "unknown"])
-        self._change(open_ & (_table.c.client_request_id == client_request_id), changes)
-        return self._existing(client_request_id)
+        mine = _table.c.client_request_id == client_request_id
+        return self._changed(open_ & mine, changes, mine)[0]
 
-    def _existing(self, client_request_id: str) -> Row:
-        row = self.get(client_request_id)
-        if row is None:
-            raise LookupError(f"no row {client_request_id}")
-        return row
+    def _changed(
+        self, which: sa.ColumnElement[bool], changes: dict[str, Any], row: sa.ColumnElement[bool]
+    ) -> tuple[Row, bool]:
+        """Change what `which` finds, and read `row` as it is then: in one transaction, which costs less than two."""
+        change, look = _change(which, changes), sa.select(*COLUMNS).where(row)
 
-    def _change(self, which: sa.ColumnElement[bool], changes: dict[str, Any], *, once: bool = False) -> bool:
-        values = {**changes, "held_take": None} if changes.get("status") in FREE_TAKE else changes
-        change = _table.update().where(which).values(**values)
-
-        def write() -> bool:
-            return self._write(lambda connection: connection.execute(change).rowcount > 0)
+        def write(connection: sa.Connection) -> tuple[Row, bool]:
+            changed = connection.execute(change).rowcount > 0
+            found = connection.execute(look).mappings().first()
+            if found is None:
+                raise LookupError("no such row")
+            return Row(**found), changed
 
         # Twice does no harm: what it changes and what it asks for is the same after the first time.
-        return write() if once else _patiently(write)
+        return _patiently(partial(self._write, write))
 
     # Leases: who goes on with a generation. Each is one statement, so that of two processes one wins.
 
-    def claim(self, seen: Row, owner: str, until: float, *, stale: bool) -> bool:
-        """Take a lease that is free or ours; with `stale`, also the one that `seen` had, if nobody renewed it."""
+    def claim(self, seen: Row, owner: str, until: float, *, stale: bool) -> Row | None:
+        """Take a lease that is free or ours; with `stale`, also the one that `seen` had, if nobody renewed it.
+
+        Returns
+        -------
+        The row as it is now, or None: another process was first.
+        """
         free = _table.c.lease_owner.is_(None) | (_table.c.lease_owner == owner)
         if stale:
             free |= (_table.c.lease_owner == seen.lease_owner) & (_table.c.lease_until == seen.lease_until)
         mine = _table.c.client_request_id == seen.client_request_id
-        return self._change(mine & free, {"lease_owner": owner, "lease_until": until})
+        row, claimed = self._changed(mine & free, {"lease_owner": owner, "lease_until": until}, mine)
+        return row if claimed else None
 
     def renew(self, owner: str, until: float) -> set[str]:
         """Renew all leases of a process; the client request ids it still holds."""
         mine = _table.c.lease_owner == owner
-        self._change(mine, {"lease_until": until}, once=True)  # there is a next beat
+        renewed = _change(mine, {"lease_until": until})
         held = sa.select(_table.c.client_request_id).where(mine)
-        return self._read(lambda connection: set(connection.execute(held).scalars()))
+
+        def renew(connection: sa.Connection) -> set[str]:
+            connection.execute(renewed)
+            return set(connection.execute(held).scalars())
+
+        return self._write(renew)  # not patiently: there is a next beat
 
     def release(self, owner: str, client_request_id: str | None = None) -> None:
         """Give one lease back, or all."""
         mine = _table.c.lease_owner == owner
         if client_request_id is not None:
             mine &= _table.c.client_request_id == client_request_id
-        self._change(mine, {"lease_owner": None, "lease_until": None}, once=True)  # it runs out by itself
+        given_back = _change(mine, {"lease_owner": None, "lease_until": None})
+        self._write(lambda connection: connection.execute(given_back))  # not patiently: it runs out by itself
 
     # Looking
 
@@ -311,6 +322,12 @@ class Ledger:
 
     def _rows(self, query: sa.Select[Any]) -> list[Row]:
         return self._read(lambda connection: [Row(**row) for row in connection.execute(query).mappings()])
+
+
+def _change(which: sa.ColumnElement[bool], changes: dict[str, Any]) -> sa.Update:
+    """Of what `which` finds. A refused row gives its take back."""
+    values = {**changes, "held_take": None} if changes.get("status") in FREE_TAKE else changes
+    return _table.update().where(which).values(**values)
 
 
 def _patiently(act: Callable[[], T]) -> T:
