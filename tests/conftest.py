@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ def pytest_configure() -> None:
             del os.environ[name]
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     sys.addaudithook(stay_on_this_machine)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell without job control has what it starts with `&` ignore Ctrl-C, and the processes of tests inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def stay_on_this_machine(event: str, arguments: tuple[object, ...]) -> None:
