@@ -39,7 +39,7 @@ def pytest_configure() -> None:
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     sys.addaudithook(stay_on_this_machine)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell without job control has what it starts with `&` ignore Ctrl-C, and the processes of tests inherit that.
+        # A shell without job control makes what it starts with `&` ignore Ctrl-C, and tests' processes inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
