@@ -36,6 +36,7 @@ class Account:
         self.balance: float | None = None  # USD, as last asked for; None once something was submitted since
         self._studio = studio
         self._budget = checked_budget(budget)
+        self._known: dict[int | None, tuple[float, float]] = {}  # by length: USD, seconds
         self._looking = asyncio.Lock()  # used on the background loop only
 
     # Before
@@ -48,12 +49,20 @@ class Account:
 
     def line(self, duration: int | None) -> str:
         """What the next one costs and takes, in a few words: ``about $0.66 of $12.50 · ready in about 3 min``."""
-        median = self.usual(duration)
+        known = self._known
+        if duration not in known:  # kept, for the list asks four times a second
+            price = 0.0 if self._studio.simulated else estimate(duration, self.sums())
+            known[duration] = price, self.usual(duration)
+        price, median = known[duration]
         takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
         if self._studio.simulated:
             return f"free · {takes}"
         left = "" if self.balance is None else f" of {dollars(self.balance)}"
-        return f"about {dollars(estimate(duration, self.sums()))}{left} · ready in {takes}"
+        return f"about {dollars(price)}{left} · ready in {takes}"
+
+    def learned(self) -> None:
+        """Something was charged, or made: the next one may cost and take something else than was said."""
+        self._known = {}  # another one: whoever is still adding up keeps the result in the old
 
     def usual(self, duration: int | None) -> float:
         """Seconds that a clip of this length usually takes here."""

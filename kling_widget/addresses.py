@@ -154,7 +154,7 @@ def explained(address: str, done: str) -> Iterator[None]:
 
 
 def _sentence(error: Exception, done: str) -> tuple[str, str, bool]:
-    """What happened, what to do, and whether it may pass. No library's own words: they may hold a signed address."""
+    """What happened, what to do, and whether it may pass. A library's own words may hold a signed address."""
     chain = {type(each).__name__ for each in _causes(error)}
     if chain & _NO_CREDENTIALS:
         where = "Give them where the store's own tools look for them (for S3 the AWS_… variables or ~/.aws)"
@@ -165,6 +165,9 @@ def _sentence(error: Exception, done: str) -> tuple[str, str, bool]:
         return "it is not there", "Check the address.", False
     if isinstance(error, FileNotFoundError):
         return "there is no such bucket or folder", "Make it, or check the address.", False
+    if isinstance(error, OSError) and error.errno == errno.EINVAL:  # what s3fs makes of a wrong region, name or token
+        said = " ".join(str(error.strerror).split())[:200].rstrip(".")
+        return f"it refused what it was asked ({said})", "Check the address, the region and the credentials.", False
     if isinstance(error, OSError) and error.errno in _FULL:
         hint = "Make room, or set KLING_WIDGET_CACHE to a folder that has some."
         return "there is no room left, there or in the cache", hint, True

@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
@@ -88,8 +89,9 @@ def start_on(other: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]
 
 
 def call(function: Callable[..., object], *args: object) -> None:
-    """Call a function on the background loop, soon."""
-    loop().call_soon_threadsafe(function, *args)
+    """Call a function on the background loop, soon; not while the interpreter ends, when no thread starts any more."""
+    if not sys.is_finalizing():
+        loop().call_soon_threadsafe(function, *args)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -54,6 +54,8 @@ class Bookkeeping:
         if row.status in FREE_TAKE and before.status not in FREE_TAKE:
             with contextlib.suppress(OSError):  # what is left there does no harm
                 await background.in_thread(pending.remove, self._folder, row.client_request_id)
+        if (row.usd, row.took) != (before.usd, before.took):
+            self._studio.account.learned()
         if row != before:
             self._on_change()
         return row

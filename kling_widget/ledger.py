@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from .ledger_places import LedgerFile, Place
 from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Row
-from .ledger_schema import COLUMNS, LostConnectionError, values_of
+from .ledger_schema import COLUMNS, DamageFoundError, LostConnectionError, values_of
 from .ledger_schema import table as _table
 from .ledger_sums import expenses_of, sums_of
 from .money import DEFAULT_DURATION, Expense, Sums
@@ -63,6 +63,11 @@ class Ledger:
             self._place.prepare()
             self._identity, self._process = self._place.identity(), os.getpid()
             self._engine = self._place.engine()
+
+    def look_through(self) -> None:
+        """See whether all of it is whole, which opening it doesn't, and rebuild a file that isn't. Takes its time."""
+        with self._place.explained(""):
+            self._place.look_through()
 
     def close(self) -> None:
         """Close the connections."""
@@ -123,7 +128,7 @@ class Ledger:
             raise
 
     def _admitted(self, row: Row, new_take: bool, check: Check | None) -> tuple[Row, bool]:
-        lost = False
+        lost = rebuilt = False
         ends = time.monotonic() + PATIENCE
         while True:
             if lost and (written := self.get(row.client_request_id)) is not None:
@@ -146,6 +151,11 @@ class Ledger:
                 if time.monotonic() > ends:
                     raise
                 lost = True  # it may be written: look before it is tried again
+                continue
+            except DamageFoundError:
+                if rebuilt:
+                    raise
+                rebuilt = True
                 continue
             return row, True
 
@@ -308,11 +318,15 @@ class Ledger:
 
 
 def _patiently(act: Callable[[], T]) -> T:
-    """Do what may be done twice until the database answers, or nobody would wait any longer."""
-    ends = time.monotonic() + PATIENCE
+    """Do what may be done twice until the database answers, or nobody would wait any longer; once more if rebuilt."""
+    ends, rebuilt = time.monotonic() + PATIENCE, False
     while True:
         try:
             return act()
+        except DamageFoundError:
+            if rebuilt:
+                raise
+            rebuilt = True
         except LostConnectionError:
             if time.monotonic() > ends:
                 raise

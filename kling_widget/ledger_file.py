@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from .errors import KlingError
 from .file_systems import is_shared
-from .ledger_schema import MIGRATIONS, SCHEMA_VERSION, create_tables, newer, table
+from .ledger_schema import MIGRATIONS, SCHEMA_VERSION, DamageFoundError, create_tables, newer, table
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
 
@@ -59,7 +59,10 @@ def _make(path: Path, journal: str) -> sa.Engine:
 
 
 def check(path: Path) -> int:
-    """Look at a ledger without writing to it.
+    """Look at a ledger without writing to it, at the same cost however long it is.
+
+    Read are the header, the schema, and both ends of the table and of its indexes; SQLite itself notices a file that
+    is shorter than it should be. The rest is for :func:`look_through`.
 
     Returns
     -------
@@ -74,23 +77,60 @@ def check(path: Path) -> int:
     sqlite3.OperationalError
         It cannot be read at all now.
     """
+    with _reading(path) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA_VERSION:
+            raise newer(path, version)
+        columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(generations)")}
+        wanted = {column.name for column in table.columns} if version == SCHEMA_VERSION else {"held_take"}
+        if missing := wanted - columns:
+            raise DamagedLedgerError(f"it has no {min(missing)}")
+        for by in _ENDS:
+            for way in ("ASC", "DESC"):
+                order = ", ".join(f"{column} {way}" for column in by)
+                connection.execute(f"SELECT {', '.join(by)} FROM generations ORDER BY {order} LIMIT 1").fetchall()  # noqa: S608
+        connection.execute("SELECT * FROM generations WHERE rowid = (SELECT max(rowid) FROM generations)").fetchall()
+    return version
+
+
+_ENDS = (
+    ("rowid",), ("client_request_id",), ("provider", "request_hash", "held_take"), ("status",), ("generation_id",),
+    ("created",),
+)  # fmt: skip
+"""What the table and its indexes are ordered by."""
+
+
+def look_through(path: Path, *, thorough: bool = False) -> None:
+    """Look at every page of a ledger; takes a second or so for a million rows.
+
+    Parameters
+    ----------
+    path
+        The file.
+    thorough
+        Compare the indexes with the table, too; takes some five times as long.
+
+    Raises
+    ------
+    DamagedLedgerError, sqlite3.OperationalError
+        As of :func:`check`.
+    """
+    with _reading(path) as connection:
+        how = "integrity_check" if thorough else "quick_check"
+        said = str(connection.execute(f"PRAGMA {how}(1)").fetchone()[0])
+    if said != "ok":
+        raise DamagedLedgerError(said)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT)) as connection:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version > SCHEMA_VERSION:
-                raise newer(path, version)
-            said = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-            columns = {str(row[1]) for row in connection.execute("PRAGMA table_info(generations)")}
+            yield connection
     except sqlite3.OperationalError:  # locked, unreadable: says nothing about what is in it
         raise
     except sqlite3.DatabaseError as error:
         raise DamagedLedgerError(str(error)) from error
-    if said != "ok":
-        raise DamagedLedgerError(said)
-    missing = ({column.name for column in table.columns} if version == SCHEMA_VERSION else {"held_take"}) - columns
-    if missing:
-        raise DamagedLedgerError(f"it has no {min(missing)}")
-    return version
 
 
 def migrate(path: Path) -> None:
@@ -127,6 +167,8 @@ def explained(path: Path, money: str = "") -> Iterator[None]:
 
     Raises
     ------
+    DamageFoundError
+        Part of the file is damaged.
     KlingError
         The ledger cannot be read or written.
     """
@@ -142,6 +184,11 @@ def explained(path: Path, money: str = "") -> Iterator[None]:
 
 def _error(path: Path, said: str, money: str) -> KlingError:
     """The sentence for a complaint; SQLite's words are those of sqlite3_errstr()."""
+    if any(words in said for words in ("malformed", "not a database")):
+        return DamageFoundError(
+            f"The ledger {path} is damaged: {said}.",
+            hint=f"{money} It is set aside and rebuilt from the saved videos. Try again.".strip(),
+        )
     elsewhere = "Choose another with workspace=… or KLING_WIDGET_WORKSPACE."
     known = (
         ("locked", "another program holds it", "Close what holds it, then try again."),
@@ -149,7 +196,6 @@ def _error(path: Path, said: str, money: str) -> KlingError:
         ("No space left", "the disk is full", "Make room, then try again."),
         ("readonly", "its folder or file is read-only", elsewhere),
         ("Read-only", "its folder is read-only", elsewhere),
-        ("malformed", "the file is damaged", "A new kernel sets it aside and rebuilds it from the saved videos."),
     )
     problem, advice = next(((is_so, do) for words, is_so, do in known if words in said), (said, elsewhere))
     return KlingError(f"The ledger {path} cannot be used: {problem}.", hint=f"{money} {advice}".strip())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import sqlite3
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +13,8 @@ import sqlalchemy as sa
 
 from .databases import Database
 from .ledger_file import engine_on, explained, identity
-from .ledger_repair import Records, found_rows, prepare_file
+from .ledger_repair import Records, found_rows, prepare_file, repair
+from .ledger_schema import DamageFoundError
 
 FILE = "ledger.sqlite"  # in the workspace
 
@@ -21,6 +24,9 @@ class Place(Protocol):
 
     def prepare(self) -> None:
         """See to it that there is a ledger of this version."""
+
+    def look_through(self) -> None:
+        """See whether all of it is whole, where the place doesn't see to that itself; rebuild it where it isn't."""
 
     def engine(self) -> sa.Engine:
         """New connections."""
@@ -57,6 +63,11 @@ class LedgerFile:
         """Made where it isn't there, brought up to date, or set aside and rebuilt where it is damaged."""
         prepare_file(self.path, self._records)
 
+    def look_through(self) -> None:
+        """Read every page once; a file that cannot be read now says nothing about what is in it."""
+        with suppress(sqlite3.OperationalError):
+            repair(self.path, self._records)
+
     def engine(self) -> sa.Engine:
         """Connections whose every commit survives a power cut."""
         return engine_on(self.path)
@@ -72,9 +83,16 @@ class LedgerFile:
     def let_others_in(self, connection: sa.Connection) -> None:
         """Only one writes at a time anyway."""
 
-    def explained(self, money: str) -> AbstractContextManager[None]:
-        """What SQLite and the disk complain of."""
-        return explained(self.path, money)
+    @contextmanager
+    def explained(self, money: str) -> Iterator[None]:
+        """What SQLite and the disk complain of. Damage that was touched is repaired at once."""
+        try:
+            with explained(self.path, money):
+                yield
+        except DamageFoundError:
+            with explained(self.path, money):
+                repair(self.path, self._records, thorough=True)
+            raise
 
 
 def place_of(database: Database | None, folder: Path, records: Records | None = None) -> Place:

@@ -9,10 +9,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from . import mp4_metadata, pending
-from .ledger_file import BUSY_TIMEOUT, DamagedLedgerError, check, make, migrate
+from .ledger_file import BUSY_TIMEOUT, DamagedLedgerError, check, look_through, make, migrate
 from .ledger_row import Row, row_of
 from .ledger_schema import SCHEMA_VERSION, insert_found
 
@@ -42,31 +43,59 @@ def prepare_file(path: Path, records: Records) -> None:
     OSError, sqlite3.Error, sqlalchemy.exc.DatabaseError
         The folder or the file cannot be used now.
     """
-    if path.exists():
-        try:
-            if check(path) < SCHEMA_VERSION:
-                migrate(path)
-            return
-        except DamagedLedgerError:
-            with _one_at_a_time(path):
-                _set_aside_if_damaged(path, records)
-    if not path.exists():
+    try:
+        if check(path) < SCHEMA_VERSION:
+            look_through(path)
+            migrate(path)
+    except DamagedLedgerError:
+        _set_aside(path, records, check)
+    except sqlite3.OperationalError:
+        if path.exists():
+            raise
+    if not path.exists():  # or not any more: another kernel sets it aside in this moment
         _create(path, records)
 
 
-def _set_aside_if_damaged(path: Path, records: Records) -> None:
-    """Look again, now that nobody else repairs it, and move it out of the way with its -wal and -shm."""
+def repair(path: Path, records: Records, *, thorough: bool = False) -> None:
+    """Look at all of a ledger; where it is damaged, set it aside and rebuild it.
+
+    Parameters
+    ----------
+    path, records
+        As of :func:`prepare_file`.
+    thorough
+        As of :func:`~kling_widget.ledger_file.look_through`.
+
+    Raises
+    ------
+    OSError, sqlite3.Error
+        It cannot be read now, or not be rebuilt.
+    """
+    whole = partial(look_through, thorough=thorough)
     try:
-        check(path)
-    except DamagedLedgerError as damage:
-        kept = _move(path)
-        found = len(list(records()))
-        warnings.warn(
-            f"The ledger {path} was damaged ({damage}). It is kept as {kept.name}; a new one was made from the saved "
-            f"videos and what is under way: {found} generation{'' if found == 1 else 's'} found.",
-            LedgerWarning,
-            stacklevel=2,
-        )
+        whole(path)
+    except DamagedLedgerError:
+        _set_aside(path, records, whole)
+        if not path.exists():
+            _create(path, records)
+
+
+def _set_aside(path: Path, records: Records, look: Callable[[Path], object]) -> None:
+    """Look again, now that nobody else repairs it, and move it out of the way with its -wal and -shm."""
+    with _one_at_a_time(path):
+        if not path.exists():
+            return
+        try:
+            look(path)
+        except DamagedLedgerError as damage:
+            kept = _move(path)
+            found = len(list(records()))
+            warnings.warn(
+                f"The ledger {path} was damaged ({damage}). It is kept as {kept.name}; a new one was made from the "
+                f"saved videos and what is under way: {found} generation{'' if found == 1 else 's'} found.",
+                LedgerWarning,
+                stacklevel=2,
+            )
 
 
 def _move(path: Path) -> Path:

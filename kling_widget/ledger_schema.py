@@ -22,6 +22,11 @@ INDEXES = (
     "CREATE INDEX ix_generations_charged ON generations (provider, duration, created) WHERE usd IS NOT NULL",
 )
 
+CHARGED = (
+    "INSERT INTO charges (provider, usd) SELECT provider, sum(usd) FROM generations WHERE usd IS NOT NULL "
+    "AND status NOT IN ('rejected', 'error') AND substr(request_hash, 1, 8) <> 'resumed:' GROUP BY provider"
+)
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (  # 0 → 1: leases, and which notebook asked
         "ALTER TABLE generations ADD COLUMN lease_owner VARCHAR(200)",
@@ -39,9 +44,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         *INDEXES,
         "CREATE TABLE charges (provider VARCHAR(255) NOT NULL PRIMARY KEY, usd FLOAT NOT NULL)",
         *triggers.SQLITE,
-        "INSERT INTO charges (provider, usd) SELECT provider, sum(usd) FROM generations WHERE usd IS NOT NULL "
-        "AND status NOT IN ('rejected', 'error') AND substr(request_hash, 1, 8) <> 'resumed:' "
-        "GROUP BY provider",
+        CHARGED,
     ),
 )
 """By the version it starts from, the statements of each step. Steps are only added; version 0 was never released."""
@@ -112,13 +115,19 @@ charges = sa.Table(
 COLUMNS = [table.c[name] for name in ROW_FIELDS]
 
 
+class DamageFoundError(KlingError):
+    """A damaged part of the file was touched. It is set aside and rebuilt by then: what failed can be done again."""
+
+
 class LostConnectionError(KlingError):
     """The database server cannot be reached, or no longer: whether the last change was made is not known."""
 
 
-def create_tables(connection: sa.Connection) -> None:
-    """Make an empty ledger of this version."""
+def create_tables(connection: sa.Connection, found: Iterable[Row] = ()) -> None:
+    """Make a ledger of this version, of what a workspace itself tells of its generations."""
     metadata.create_all(connection)
+    insert_found(connection, found)  # before the triggers: in PostgreSQL each row would pass all sums before its own
+    connection.exec_driver_sql(CHARGED)
     kept = triggers.POSTGRESQL if connection.dialect.name == "postgresql" else triggers.SQLITE
     for statement in (*INDEXES, *kept):
         connection.exec_driver_sql(statement)

@@ -19,7 +19,6 @@ from .ledger_schema import (
     SCHEMA_VERSION,
     LostConnectionError,
     create_tables,
-    insert_found,
     newer,
     table,
 )
@@ -74,6 +73,9 @@ class LedgerServer:
         sa.event.listen(engine, "do_connect", _Connector(secret))
         return engine
 
+    def look_through(self) -> None:
+        """A server sees to its files itself, and says so in its log."""
+
     def identity(self) -> object:
         """A server's database is not exchanged behind our back."""
         return None
@@ -102,10 +104,9 @@ class LedgerServer:
                 f"The database {self._database} has a table {table.name!r} that is no ledger's.",
                 hint="Nothing was submitted, and it is untouched. Make a database for the ledger alone.",
             )
-        create_tables(connection)
+        create_tables(connection, self._records())
         version_table.create(connection)
         connection.execute(version_table.insert().values(version=SCHEMA_VERSION))
-        insert_found(connection, self._records())
 
     def _migrate(self, connection: sa.Connection) -> None:
         version = int(connection.execute(sa.select(version_table.c.version)).scalar_one())

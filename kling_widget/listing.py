@@ -6,6 +6,7 @@ All of it runs on the background loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from .generation import Generation
     from .progress import CellOutput
     from .studio import Studio
+
+log = logging.getLogger(__name__)
 
 REFRESH = 0.25  # seconds; at most four updates of the list a second
 LONGEST = 60  # generations in the list; the oldest that are over leave first, and kw.generations() has them all
@@ -52,14 +55,20 @@ class Listing:
     async def _take_up(self) -> None:
         """Show what is under way in the workspace, and go on with it; and the latest videos."""
         if self._studio.has_ledger:
-            recent = await background.in_thread(self._studio.generations, NEWEST)
-            under_way = await background.in_thread(self._studio.take_up)
-            shown = {generation.key: generation for generation in [*recent, *under_way]}
-            for generation in sorted(shown.values(), key=lambda each: each.row.created):
-                self._follow(generation, in_output=generation in under_way, news=False)
+            try:
+                await self._show_earlier()
+            except KlingError as error:  # such as a database that cannot be reached: said now, not at the first press
+                self._show_problem(error)
         self._stop_arrivals()
         if not self._ended:
             self._stop_arrivals = self._studio.arrivals.listen(self._arrived)
+
+    async def _show_earlier(self) -> None:
+        recent = await background.in_thread(self._studio.generations, NEWEST)
+        under_way = await background.in_thread(self._studio.take_up)
+        shown = {generation.key: generation for generation in [*recent, *under_way]}
+        for generation in sorted(shown.values(), key=lambda each: each.row.created):
+            self._follow(generation, in_output=generation in under_way, news=False)
 
     def _arrived(self, generation: Generation) -> None:
         """Somebody else asked for it: it belongs in the list, and not in this cell's output."""
@@ -106,4 +115,7 @@ class Listing:
         await self._refresh_estimate()
 
     async def _refresh_estimate(self) -> None:
-        self.estimate = await background.in_thread(self._studio.estimate, self.duration)
+        try:
+            self.estimate = await background.in_thread(self._studio.estimate, self.duration)
+        except KlingError as error:  # the ledger cannot be read now; whoever presses Generate is told so
+            log.warning("no estimate: %s", error)

@@ -58,13 +58,14 @@ def fraction(elapsed: float, expected: polling.Expectation | None) -> float:
 
 
 def line(generation: Generation) -> str:
-    """Status, elapsed time, what is left and what it cost, in one line."""
+    """Status, elapsed time, what is left, what it cost and what it waits for, in one line."""
     parts = [WORDS[generation.status], clock(generation.elapsed)]
     if generation.status in ("submitting", "queued", "generating"):
         parts.append(remaining(generation.elapsed, generation.expected))
     parts.append(charge(generation.row.usd, generation.row.provider))
     if generation.simulated:
         parts.append("simulated")
+    parts.append(generation.note)
     return " · ".join(part for part in parts if part)
 
 

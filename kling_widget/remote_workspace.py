@@ -94,10 +94,16 @@ class RemoteWorkspace(Workspace):
         """Where videos and pictures lie."""
         return self.store.address
 
+    @property
+    def has_ledger(self) -> bool:
+        """Always: where the database has none, the store may tell of what was made."""
+        return True
+
     def found_rows(self) -> Iterator[Row]:
         """What the store tells of its videos, what waits here to be put there, and what is under way; each once."""
-        names, seen = self.store.names("videos"), set()
-        records = [f"videos/{name}" for name in sorted(names) if name.endswith(".json")]
+        names, seen = self.store.sizes("videos"), set()
+        sized = [name for name, size in sorted(names.items()) if 0 < size <= LARGEST_RECORD]
+        records = [f"videos/{name}" for name in sized if name.endswith(".json")]
         for name, content in self.store.small_files(records, LARGEST_RECORD):
             row, video = row_of(content), f"{Path(name).stem}.mp4"
             if row is not None and row.client_request_id not in seen:

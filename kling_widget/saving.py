@@ -115,6 +115,7 @@ async def _deliver(studio: Studio, row: Row, target: Path, say: Callable[[str], 
             return
         except StoreError as error:
             if not error.passing or time.monotonic() > until:
+                say("")
                 raise DownloadError(
                     f"The video is made, and is not yet where it belongs: {error.message}",
                     hint=f"{error.hint} It is kept at the vendor, and as {target}; the same call again, or a new "

@@ -65,8 +65,9 @@ def use(path: Path) -> None:
 
 
 def trim(folder: Path, most: float, is_stored: Callable[[Path], bool]) -> None:
-    """Remove what was not used for longest until the rest is small enough; never what is not stored yet,
-    nor what was asked for a moment ago.
+    """Remove what was not used for longest until the rest is small enough.
+
+    Never what is not stored yet, nor what was asked for a moment ago.
 
     Parameters
     ----------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,12 @@ from .stores import Store
 
 LARGEST_RECORD = 1 << 20  # bytes read of what lies beside a video; anybody may have put it there
 LARGEST_POSTER = 1 << 20
+
+
+class _Record(msgspec.Struct):
+    """What we read again of the record beside a video."""
+
+    media: MediaInfo
 
 
 class StoredVideo:
@@ -68,8 +73,8 @@ class StoredVideo:
         """What the record beside it says of its header; None where that says nothing."""
         try:
             content = self._store.read(self._name(".json"), LARGEST_RECORD)
-            return None if content is None else msgspec.convert(json.loads(content)["media"], MediaInfo)
-        except (StoreError, ValueError, LookupError, TypeError):  # msgspec's and json's are ValueErrors
+            return None if content is None else msgspec.json.decode(content, type=_Record).media
+        except (StoreError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
 
     def poster(self) -> bytes | None:

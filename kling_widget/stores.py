@@ -39,7 +39,7 @@ class Store:
 
     def __init__(self, address: str) -> None:
         self.address = checked_address(address)
-        self._class = file_system_class(scheme_of(self.address))
+        file_system_class(scheme_of(self.address))
         self._opened: tuple[int, Any, str] | None = None
 
     def __repr__(self) -> str:
@@ -51,7 +51,7 @@ class Store:
 
     def write(self, data: bytes, name: str) -> None:
         """Put a small file there; as `put`."""
-        with tempfile.TemporaryDirectory(prefix="kling_widget-") as folder:
+        with self._explained("written"), tempfile.TemporaryDirectory(prefix="kling_widget-") as folder:
             local = Path(folder, "file")
             local.write_bytes(data)
             self.put(local, name)
@@ -65,9 +65,9 @@ class Store:
             It is not there.
         """
         _check_name(name)
+        size = local.stat().st_size
         with self._explained("written"):
             file_system, target = self._place(name)
-            size = local.stat().st_size
             if _renames(file_system):
                 self._put_and_rename(file_system, local, target)
             else:  # an object store: an object is there when all of it is, and a rename would be another copy
@@ -118,9 +118,16 @@ class Store:
         if size > limit:
             raise StoreError(f"{self.address_of(name)} is too large: {size:,} bytes.", hint="It is left alone.")
         partial = local.with_name(f"{local.name}.{uuid.uuid4().hex}.fetched")
+        try:
+            local.parent.mkdir(parents=True, exist_ok=True)
+            partial.touch()
+        except OSError as error:
+            raise StoreError(
+                f"The scratch folder {local.parent} cannot be written: {(error.strerror or str(error)).lower()}.",
+                hint="Make room, or set KLING_WIDGET_CACHE to another folder.",
+            ) from error
         with self._explained("read"):
             file_system, source = self._place(name)
-            local.parent.mkdir(parents=True, exist_ok=True)
             try:
                 file_system.get_file(source, str(partial))
                 if partial.stat().st_size != size:
@@ -152,8 +159,8 @@ class Store:
             except FileNotFoundError:
                 return None
 
-    def names(self, folder: str) -> set[str]:
-        """The names of all files in one of its folders.
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Name and size (bytes) of every file in one of its folders.
 
         Raises
         ------
@@ -165,13 +172,14 @@ class Store:
             file_system, path = self._place(folder)
             file_system.invalidate_cache(path)
             try:
-                found = {entry.rpartition("/")[2] for entry in file_system.ls(path, detail=False)}
+                found = file_system.ls(path, detail=True)
             except FileNotFoundError:
-                return set()
-        return {name for name in found if _is_plain(name)}
+                return {}
+        sizes = {entry["name"].rpartition("/")[2]: entry["size"] for entry in found if entry["type"] == "file"}
+        return {name: int(size or 0) for name, size in sizes.items() if _is_plain(name)}
 
     def small_files(self, names: Iterable[str], limit: int) -> Iterator[tuple[str, bytes]]:
-        """Names and bytes of files, many at a time where the file system can; of each at most `limit` bytes.
+        """Names and bytes of files that are not empty, many at a time; of each at most `limit` bytes.
 
         Raises
         ------
@@ -224,11 +232,12 @@ class Store:
 
     def _place(self, name: str) -> tuple[Any, str]:
         """The file system, made anew after a fork, and the path of a file in it."""
-        if self._opened is None or self._opened[0] != os.getpid():
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
             from fsspec.core import url_to_fs
 
-            self._opened = (os.getpid(), *url_to_fs(self.address))
-        _, file_system, root = self._opened
+            self._opened = opened = (os.getpid(), *url_to_fs(self.address))
+        _, file_system, root = opened
         return file_system, f"{root.rstrip('/')}/{name}"
 
     @contextmanager

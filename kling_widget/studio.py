@@ -50,7 +50,8 @@ class Studio(StudioAccess):
     base_url
         Where the API is; by default ``KLING_WIDGET_BASE_URL`` or the vendor.
     workspace
-        The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``.
+        The folder; by default ``KLING_WIDGET_WORKSPACE`` or ``./kling_videos``. Or an address that fsspec knows,
+        ``s3://bucket/clips``, which needs `database`.
     database
         Where the ledger is, if not in that folder: ``postgresql+psycopg://user:password@host/database``, so that
         several machines share the work, or ``sqlite:////absolute/file``. By default ``KLING_WIDGET_DATABASE``.
@@ -242,6 +243,7 @@ class Studio(StudioAccess):
             await known.learn(**facts)
         else:
             await background.in_thread(self.workspace.ledger.update, row.client_request_id, **facts)
+            self.account.learned()
         row = await background.in_thread(self.reread, row)
         if await background.in_thread(self.workspace.has_video, row):
             await background.in_thread(self.workspace.keep_metadata, self.video_target(row), row)

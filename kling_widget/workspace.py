@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import background
 from .databases import Database, database_of, hidden_database
 from .errors import KlingError
 
@@ -74,7 +75,10 @@ class Workspace:
         from .ledger import Ledger
         from .ledger_places import place_of
 
-        return Ledger(place_of(self.database, self.path, self.found_rows))
+        ledger = Ledger(place_of(self.database, self.path, self.found_rows))
+        # Opening looks at a file's ends, so that nobody waits. All of it is looked at beside the first use.
+        background.go(background.in_thread(ledger.look_through))
+        return ledger
 
     def found_rows(self) -> Iterator[Row]:
         """What the workspace itself tells of its generations, for a ledger that has none."""

@@ -20,6 +20,13 @@ FAST = 600.0
 Serve = Callable[..., SimulatorServer]
 
 
+@pytest.fixture(params=["file", "postgres"])
+def each_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test with its ledger in the workspace, and again on a server, also for the processes it starts."""
+    if request.param == "postgres":
+        monkeypatch.setenv("KLING_WIDGET_DATABASE", request.getfixturevalue("postgres_url"))
+
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     """Starts a simulator with these settings; it ends with the test."""

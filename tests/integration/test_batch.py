@@ -241,6 +241,7 @@ for result in results:
 """
 
 
+@pytest.mark.usefixtures("each_database")
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_batch_that_is_killed_and_run_again_submits_nothing_twice(
     vendor: SimulatorServer, tmp_path: Path, cat: Path

@@ -77,6 +77,7 @@ print(len(sent))
 """
 
 
+@pytest.mark.usefixtures("each_database")
 def test_two_processes_share_one_budget(slow, tmp_path, cat):
     code = PROCESS.format(key=KEY, price=PRICE)
     command = [sys.executable, "-c", code, slow.url, str(tmp_path / "clips"), str(cat)]

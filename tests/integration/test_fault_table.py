@@ -281,6 +281,21 @@ def test_what_becomes_of_it(scene: Scene, case: Case) -> None:
         assert not list(scene.videos.glob("*.mp4"))
 
 
+ON_A_SERVER = [case for case in (*POST, *LOGS) if "accepted" in case.name or case.status == "unknown" or case in LOGS]
+
+
+@pytest.fixture
+def on_a_server(monkeypatch: pytest.MonkeyPatch, postgres_url: str) -> None:
+    monkeypatch.setenv("KLING_WIDGET_DATABASE", postgres_url)
+
+
+@pytest.mark.usefixtures("on_a_server")
+@pytest.mark.parametrize("case", ON_A_SERVER, ids=lambda case: case.name)
+def test_the_same_becomes_of_what_was_lost_with_the_ledger_on_a_server(scene: Scene, case: Case) -> None:
+    test_what_becomes_of_it(scene, case)
+    assert not (scene.folder / "ledger.sqlite").exists()
+
+
 # Clocks
 
 CLOCKS: dict[str, Callable[[World], object]] = {

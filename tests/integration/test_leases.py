@@ -25,6 +25,7 @@ from kling_widget import (
 from kling_widget.leases import Leases
 from kling_widget.ledger import LeaseLostError, Ledger, Row
 from kling_widget.simulator import Fault
+from kling_widget.workspace import Workspace
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import picture
 
@@ -116,6 +117,7 @@ def test_one_kernel_polls_and_downloads_and_both_have_the_video(serve, cat, tmp_
     until(lambda: lease_of(first, mine.key) == (None, None))
 
 
+@pytest.mark.usefixtures("each_database")
 def test_the_same_call_in_two_kernels_at_once_is_one_submission(serve, cat, tmp_path):
     server = serve(time_factor=60)
     first, second = studio_on(server, tmp_path), studio_on(server, tmp_path)
@@ -138,6 +140,7 @@ def test_a_failure_is_told_in_both_kernels(serve, cat, tmp_path):
     assert all(both[0].row.error_message in str(each) for each in said)
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_submission_still_being_sent_is_looked_up_by_nobody(serve, cat, tmp_path, monkeypatch):
     monkeypatch.setattr(leases, "LEASE", 0.9)  # the answer takes longer than a lease: the heartbeat keeps it
     server = serve(time_factor=60)
@@ -167,6 +170,7 @@ def test_who_stops_watching_hands_over(serve, cat, tmp_path):
     assert len(downloads(server)) == 1
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_kernel_that_was_killed_is_followed_by_the_one_that_watched(serve, kernel, tmp_path):
     server = serve(time_factor=20)
     dying = kernel(server, "submit")
@@ -184,6 +188,7 @@ def test_a_kernel_that_was_killed_is_followed_by_the_one_that_watched(serve, ker
     assert len(submissions(server)) == 1
 
 
+@pytest.mark.usefixtures("each_database")
 def test_two_processes_share_a_generation_and_end_with_the_same_file(serve, kernel, tmp_path):
     server = serve(time_factor=40)
     one = kernel(server, "submit")
@@ -198,6 +203,7 @@ def test_two_processes_share_a_generation_and_end_with_the_same_file(serve, kern
     assert len(downloads(server)) == 1
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_kernel_killed_while_it_submits_is_looked_up_and_never_sent_again(serve, kernel, tmp_path):
     server = serve(time_factor=60)
     server.simulator.faults.add(Fault("submit", "hang", seconds=30, accepted=True))
@@ -211,6 +217,7 @@ def test_a_kernel_killed_while_it_submits_is_looked_up_and_never_sent_again(serv
     assert len(submissions(server)) == 1
 
 
+@pytest.mark.usefixtures("each_database")
 def test_a_kernel_that_ends_in_order_leaves_no_lease(serve, kernel, tmp_path):
     server = serve(time_factor=4)
     ending = kernel(server, "submit")
@@ -219,7 +226,7 @@ def test_a_kernel_that_ends_in_order_leaves_no_lease(serve, kernel, tmp_path):
         pass
     ending.send_signal(signal.SIGINT)
     ending.wait(DEADLINE)  # as long as it would take to the video: an interrupt that is lost shows below
-    [row] = Ledger(tmp_path / "clips" / "ledger.sqlite").rows()
+    [row] = Workspace(tmp_path / "clips").ledger.rows()
     assert (row.status in ("queued", "generating"), row.lease_owner) == (True, None)
 
 
@@ -227,8 +234,8 @@ def test_a_kernel_that_ends_in_order_leaves_no_lease(serve, kernel, tmp_path):
 
 
 @pytest.fixture
-def ledger(tmp_path):
-    made = Ledger(tmp_path / "ledger.sqlite")
+def ledger(tmp_path, each_database):
+    made = Workspace(tmp_path).ledger
     made.admit(Row("kw-1", "simulator", "a"))
     yield made
     made.close()

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
@@ -26,6 +27,7 @@ from kling_widget.ledger_places import place_of
 from kling_widget.ledger_schema import SCHEMA_VERSION, LostConnectionError
 from kling_widget.studios import studio_for
 from kling_widget.workspace import Workspace
+from tests.integration.conftest import KEY, submissions
 from tests.integration.simulator_fixtures import picture
 
 LIMIT = 60.0  # seconds; what nothing here takes
@@ -229,6 +231,39 @@ def test_a_server_that_was_restarted_is_waited_for(postgres_server, open_ledger)
         assert written.result(LIMIT).status == "queued"
 
 
+def test_a_generation_under_way_outlives_a_restart_of_the_server(postgres_server, postgres_url, serve, tmp_path):
+    vendor = serve(time_factor=60)
+    studio = kw.Studio(api_key=KEY, base_url=vendor.url, workspace=tmp_path, database=postgres_url)
+    generation = studio.submit(picture((320, 320)), "a quiet harbour")
+    end = time.monotonic() + LIMIT
+    while generation.id is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    postgres_server.stop()
+    while not [each for each in vendor.simulator.requests if "generation_id" in str(each.query)]:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    postgres_server.start()
+    assert generation.wait(LIMIT).path.exists()
+    assert len(submissions(vendor)) == 1
+
+
+def test_a_widget_says_that_its_database_cannot_be_reached(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and not listening
+        database = f"postgresql+psycopg://me:geheim@127.0.0.1:{taken.getsockname()[1]}/clips"
+        widget = kw.KlingWidget(workspace=tmp_path, database=database, simulate=True)
+        end = time.monotonic() + LIMIT
+        while not widget.problems:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+    [problem] = widget.problems
+    assert problem["field"] == "form"
+    assert "database postgresql+psycopg://me@127.0.0.1" in problem["text"]
+    assert "geheim" not in problem["text"]
+    widget.close()
+
+
 def test_connections_the_server_closed_are_not_used(postgres_server, postgres_url, open_ledger):
     ledger = open_ledger()
     ledger.admit(row())
@@ -320,8 +355,10 @@ def test_somebody_else_s_database_is_left_alone(open_ledger, postgres_url):
 
 
 def test_a_new_database_takes_in_what_the_workspace_has(open_ledger, tmp_path):
-    pending.write(tmp_path, row(generation_id="g1", status="queued"))
-    assert open_ledger().by_generation_id("g1", "simulator").client_request_id == "kw-1"
+    pending.write(tmp_path, row(generation_id="g1", status="queued", usd=0.5))
+    ledger = open_ledger()
+    assert ledger.by_generation_id("g1", "simulator").client_request_id == "kw-1"
+    assert ledger.sums("simulator").charged == 0.5
     pending.write(tmp_path, row(2))
     assert open_ledger().get("kw-2") is None, "only while it is made"
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from kling_widget import BudgetExceededError, Studio, account, money, retry
+from kling_widget import BudgetExceededError, Studio, account, background, money, retry
 from kling_widget.simulator import Fault, SimulatorServer
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import Clock, picture, small
@@ -47,6 +47,22 @@ def test_the_estimate_is_the_tables_price_until_a_charge_was_seen(studio, server
     studio.submit(cat, "p").wait(DEADLINE)
     assert studio.estimate(5).startswith("about $0.50 · ready in ")  # what this simulator charges
     assert studio.estimate(10).startswith("about $1.32 · ")
+
+
+def test_the_estimate_adds_up_the_ledger_again_only_when_something_was_charged_or_made(studio, cat, monkeypatch):
+    ledger, asked = studio.workspace.ledger, []
+    for name in ("sums", "durations"):
+        real = getattr(ledger, name)
+        monkeypatch.setattr(ledger, name, lambda *given, name=name, real=real: asked.append(name) or real(*given))
+    studio.submit(cat, "p").wait(DEADLINE)
+    said = studio.estimate(5)
+    asked.clear()
+    assert [studio.estimate(5) for _ in range(20)] == [said] * 20
+    assert asked == []
+    row = studio.generations()[0].row
+    background.run(studio.learn(row, usd=0.25))
+    assert studio.estimate(5).startswith("about $0.25 · ")
+    assert asked == ["sums", "durations"]
 
 
 def test_the_simulator_in_process_is_free_and_no_budget_stops_it(tmp_path, cat, monkeypatch):

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from typing import Any
 import pytest
 
 import kling_widget as kw
-from kling_widget import Studio, contact_sheet, saving
+from kling_widget import Studio, background, contact_sheet, mp4_metadata, saving
+from kling_widget.ledger import Row
+from kling_widget.remote_workspace import RemoteWorkspace
 from kling_widget.simulator import SimulatorServer
+from kling_widget.stores import Store
 from tests.integration.conftest import KEY, submissions
 from tests.integration.simulator_fixtures import picture
 from tests.integration.test_leases import downloads, until
@@ -32,7 +36,7 @@ url, address, database, picture, act = sys.argv[1:]
 put = Store.put
 
 def watched(store, local, name):
-    if name.endswith(".mp4"):
+    if name.endswith(".json" if act == "before anything" else ".mp4"):
         if act == "after it":
             put(store, local, name)
         print("now", flush=True)
@@ -81,6 +85,22 @@ class Machines:
 @pytest.fixture
 def machines(server: SimulatorServer, s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machines:
     return Machines(server, f"{s3.new_bucket()}/my clips", tmp_path, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _the_loop_never_waits_for_a_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a test of this file does, no call to a store is made on the background loop's thread."""
+    calls: list[threading.Thread] = []
+    place = Store._place
+
+    def watched(store: Store, name: str) -> Any:
+        calls.append(threading.current_thread())
+        return place(store, name)
+
+    monkeypatch.setattr(Store, "_place", watched)
+    yield
+    assert calls
+    assert background._thread not in calls
 
 
 # What is where
@@ -181,19 +201,21 @@ def dying(machines: Machines) -> Iterator[Any]:
         process.communicate()
 
 
-@pytest.mark.parametrize("machine", ["the same", "another"])
+@pytest.mark.parametrize("machine", ["the same", "another", "the same, which lost the ledger"])
 def test_killed_between_download_and_upload_it_is_taken_up_without_paying(
     machines: Machines, dying: Any, s3: S3, machine: str
 ) -> None:
     machines.scratch()
-    dying("before it")
+    dying("before anything" if "lost" in machine else "before it")
     assert not [name for name in machines.videos(s3) if name.endswith(".mp4")]
-    studio = machines.restarted() if machine == "the same" else machines.another()
+    if "lost" in machine:
+        machines.database = f"sqlite:///{machines.folder / 'new.sqlite'}"
+    studio = machines.another() if machine == "another" else machines.restarted()
     [generation] = studio.take_up()
     video = generation.wait(DEADLINE)
     assert s3.read(video.address) == video.path.read_bytes()
     assert len(submissions(machines.server)) == len(machines.server.simulator.tasks) == 1
-    assert len(downloads(machines.server)) == (1 if machine == "the same" else 2)
+    assert len(downloads(machines.server)) == (2 if machine == "another" else 1)
 
 
 def test_killed_before_the_ledger_knows_that_it_is_saved_it_is_found_in_the_bucket(
@@ -217,7 +239,8 @@ def test_half_a_video_in_the_bucket_is_fetched_anew_and_replaced(machines: Machi
     with pytest.raises(kw.DownloadError, match="is not there any more"):
         known.video.bytes()
     video = studio.resume(str(known.id)).wait(DEADLINE)
-    assert len(s3.read(video.address)) == video.size == made.size
+    assert s3.read(video.address) == video.bytes()
+    assert mp4_metadata.is_whole(video.path)
     assert len(submissions(machines.server)) == 1
 
 
@@ -234,9 +257,11 @@ def test_a_lost_ledger_is_made_anew_from_what_is_in_the_bucket(machines: Machine
     videos = [first.submit(REQUEST[0], prompt).wait(DEADLINE) for prompt in ("one", "two", "three")]
     s3.remove(videos[2].address)  # its record is there, the video is not
     s3.write(f"{machines.address}/videos/else.json", b'{"ledger": {"client_request_id": "../../x"}}')
+    s3.write(f"{machines.address}/videos/empty.json", b"")
     machines.database = f"sqlite:///{machines.folder / 'new.sqlite'}"
     studio = machines.another()
-    assert {each.row.request["prompt"]: each.row.saved is not None for each in studio.generations()} == {
+    assert studio.has_ledger
+    assert {row.request["prompt"]: row.saved is not None for row in studio.workspace.ledger.rows()} == {
         "one": True,
         "two": True,
         "three": False,
@@ -250,11 +275,23 @@ def test_a_lost_ledger_is_made_anew_from_what_is_in_the_bucket(machines: Machine
 # A store that cannot be used
 
 
-def test_a_video_waits_until_the_store_is_back(serve: Any, machines: Machines, s3: S3) -> None:
-    machines.server = serve(time_factor=60)
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Until a test sets it, a video that is made is not put into the store: so that the store is away by then."""
+    event, deliver = threading.Event(), RemoteWorkspace.deliver
+
+    def held(workspace: RemoteWorkspace, video: Path, row: Row) -> None:
+        assert event.wait(DEADLINE)
+        deliver(workspace, video, row)
+
+    monkeypatch.setattr(RemoteWorkspace, "deliver", held)
+    return event
+
+
+def test_a_video_waits_until_the_store_is_back(machines: Machines, s3: S3, ready: threading.Event) -> None:
     generation = machines.another().submit(*REQUEST)
-    until(lambda: generation.id)
     with s3.away():
+        ready.set()
         until(lambda: "cannot be written: it cannot be reached now" in generation.note, DEADLINE)
         assert generation.row.saved is None
         assert generation.status == "downloading"
@@ -265,14 +302,14 @@ def test_a_video_waits_until_the_store_is_back(serve: Any, machines: Machines, s
 
 
 def test_what_the_store_refuses_stays_unsaved_and_the_next_call_puts_it_there(
-    serve: Any, machines: Machines, s3: S3
+    machines: Machines, s3: S3, ready: threading.Event
 ) -> None:
-    machines.server = serve(time_factor=60)
     studio = machines.another()
     generation = studio.submit(*REQUEST)
-    until(lambda: generation.id)
-    with s3.denying(), pytest.raises(kw.DownloadError, match="not yet where it belongs") as caught:
-        generation.wait(DEADLINE)
+    with s3.denying():
+        ready.set()
+        with pytest.raises(kw.DownloadError, match="not yet where it belongs") as caught:
+            generation.wait(DEADLINE)
     assert "access is denied" in str(caught.value)
     assert "free of charge" in str(caught.value)
     assert generation.row.saved is None
@@ -282,14 +319,14 @@ def test_what_the_store_refuses_stays_unsaved_and_the_next_call_puts_it_there(
 
 
 def test_a_store_that_is_away_for_longer_than_anybody_waits_is_an_error_in_a_sentence(
-    serve: Any, machines: Machines, s3: S3, monkeypatch: pytest.MonkeyPatch
+    machines: Machines, s3: S3, ready: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saving, "PATIENCE", 0.0)
-    machines.server = serve(time_factor=60)
     generation = machines.another().submit(*REQUEST)
-    until(lambda: generation.id)
-    with s3.away(), pytest.raises(kw.DownloadError, match="cannot be written: it cannot be reached now"):
-        generation.wait(DEADLINE)
+    with s3.away():
+        ready.set()
+        with pytest.raises(kw.DownloadError, match="cannot be written: it cannot be reached now"):
+            generation.wait(DEADLINE)
     [taken_up] = machines.another().take_up()
     assert s3.read(taken_up.wait(DEADLINE).address)
     assert len(submissions(machines.server)) == 1
@@ -322,6 +359,16 @@ def test_without_credentials_the_sentence_says_where_they_belong(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "found")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "found")
     assert studio.submit(*REQUEST).wait(DEADLINE).size, "without a new kernel"
+
+
+def test_endpoint_and_keys_may_come_from_fsspec_s_own_configuration(s3: S3, tmp_path: Path) -> None:
+    bucket = s3.new_bucket()
+    kept = {name: value for name, value in os.environ.items() if name not in s3.environment}
+    options = {"FSSPEC_S3_ENDPOINT_URL": s3.url, "FSSPEC_S3_KEY": "testing", "FSSPEC_S3_SECRET": "testing-secret"}
+    code = "import sys; from kling_widget.stores import Store; Store(sys.argv[1]).write(b'here', 'file')"
+    subprocess.run([sys.executable, "-c", code, bucket], env={**kept, **options}, check=True, timeout=DEADLINE)
+    assert s3.read(f"{bucket}/file") == b"here"
+    assert Store(bucket).size("file") == 4
 
 
 # Many

@@ -21,6 +21,17 @@ def test_nothing_paid_for_is_lost_or_paid_twice_when_the_process_is_killed(
     assert result.good, result
 
 
+def test_nor_when_its_ledger_is_on_a_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], postgres_url: str
+) -> None:
+    with capsys.disabled():
+        print()
+        result = kills.run(KILLS // 2, seed=20261125, folder=tmp_path, tell=_last_line_only, database=postgres_url)
+    assert result.accepted >= KILLS / 4, "the run did not do what it is for"
+    assert result.good, result
+    assert not (tmp_path / "clips" / "ledger.sqlite").exists()
+
+
 def _last_line_only(line: str) -> None:
     if line.startswith(("kills", "wrong")):
         print(line)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
 
 from kling_widget.ledger import Ledger, Row
+from kling_widget.ledger_places import FILE
+from kling_widget.money import Sums
 from kling_widget.simulator import SimulatorServer
 from kling_widget.simulator.tasks import SimulatedTask
+from kling_widget.workspace import Workspace
 
 
 @dataclass
@@ -33,7 +37,7 @@ class Audit:
     stuck
         Rows that are neither saved nor rightly unknown.
     integrity
-        What SQLite's own check says of the ledger.
+        What SQLite's own check says of the ledger, and whether its sums are those of its rows.
     leftovers
         Partial videos. (A note under ``pending/`` that was torn while it was written is 2 KB that nobody reads.)
     """
@@ -53,13 +57,13 @@ class Audit:
         return not (self.duplicates or self.lost or self.stuck or self.leftovers) and self.integrity == "ok"
 
 
-def audit(server: SimulatorServer, folder: Path) -> Audit:
+def audit(server: SimulatorServer, folder: Path, database: str | None = None) -> Audit:
     """Compare the vendor's books with a workspace that no process works in any more."""
     tasks = server.simulator.tasks
-    ledger = Ledger(folder / "ledger.sqlite")
+    ledger = Workspace(folder, database).ledger
     rows = {row.client_request_id: row for row in ledger.rows()}
+    result = Audit(len(rows), len(tasks), integrity=integrity(folder, ledger, server.url))
     ledger.close()
-    result = Audit(len(rows), len(tasks), integrity=integrity(folder))
     for kind in ("client_request_id", "prompt"):
         result.duplicates += sum(count - 1 for count in Counter(getattr(task, kind) for task in tasks).values())
     result.lost = [problem for task in tasks if (problem := _lost(task, rows, folder))]
@@ -73,26 +77,24 @@ def audit(server: SimulatorServer, folder: Path) -> Audit:
     return result
 
 
-def integrity(folder: Path) -> str:
-    """SQLite's check of the whole file."""
-    connection = sqlite3.connect(folder / "ledger.sqlite")
-    try:
+def integrity(folder: Path, ledger: Ledger, provider: str) -> str:
+    """SQLite's check of the whole file, where it is one; and whether the sums are those of the rows."""
+    kept, single = ledger.sums(provider), Sums.of(ledger.expenses(provider))
+    if abs(kept.charged - single.charged) > 1e-6 or dict(kept.waiting) != dict(single.waiting):
+        return f"the sums are {kept}, those of the rows {single}"
+    if not (folder / FILE).exists():
+        return "ok"
+    with closing(sqlite3.connect(folder / FILE)) as connection:
         return "; ".join(str(line[0]) for line in connection.execute("PRAGMA integrity_check"))
-    finally:
-        connection.close()
 
 
-def statuses(folder: Path) -> dict[str, int]:
+def statuses(folder: Path, database: str | None = None) -> dict[str, int]:
     """How many rows have which status, and how many downloads lie there half done."""
-    path = folder / "ledger.sqlite"
-    found: dict[str, int] = {}
-    if path.exists():
-        connection = sqlite3.connect(path)
-        try:
-            query = "SELECT CASE WHEN saved IS NULL THEN status ELSE 'saved' END, count(*) FROM generations GROUP BY 1"
-            found = dict(connection.execute(query).fetchall())
-        finally:
-            connection.close()
+    found: Counter[str] = Counter()
+    if database is not None or (folder / FILE).exists():
+        ledger = Workspace(folder, database).ledger
+        found.update("saved" if row.saved is not None else row.status for row in ledger.rows())
+        ledger.close()
     found["half"] = len(list(folder.glob("videos/*.part")))
     return {name: count for name, count in found.items() if count}
 

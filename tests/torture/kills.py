@@ -18,7 +18,9 @@ PATIENCE = 300.0
 """Seconds the last, undisturbed process has to settle everything."""
 
 
-def run(kills: int, seed: int, folder: Path, tell: Callable[[str], object] = print) -> Audit:
+def run(
+    kills: int, seed: int, folder: Path, tell: Callable[[str], object] = print, database: str | None = None
+) -> Audit:
     """Kill `kills` processes one after the other, let a last one finish, and check the books.
 
     Parameters
@@ -31,6 +33,8 @@ def run(kills: int, seed: int, folder: Path, tell: Callable[[str], object] = pri
         For the workspace.
     tell
         Takes each line of the protocol.
+    database
+        Of the ledger; None is a file in the workspace.
     """
     instants = random.Random(seed)
     processes = context()
@@ -39,7 +43,7 @@ def run(kills: int, seed: int, folder: Path, tell: Callable[[str], object] = pri
     with vendor() as (server, counting):
         for number in range(1, kills + 1):
             life = instants.uniform(0.0, SOON if instants.random() < 0.5 else LATE)
-            process = processes.Process(target=keep_making, args=(server.url, folder / "clips"))
+            process = processes.Process(target=keep_making, args=(server.url, folder / "clips", None, None, database))
             process.start()
             time.sleep(life)
             process.kill()
@@ -47,15 +51,15 @@ def run(kills: int, seed: int, folder: Path, tell: Callable[[str], object] = pri
             if process.exitcode != -9:
                 raise RuntimeError(f"life {number} ended by itself, with {process.exitcode}")
             process.close()
-            left = statuses(folder / "clips")
+            left = statuses(folder / "clips", database)
             seen.update(dict.fromkeys(left, 1))
             tell(f"kill {number:3} after {life:5.3f} s: {' '.join(f'{n} {name}' for name, n in sorted(left.items()))}")
-        last = processes.Process(target=settle, args=(server.url, folder / "clips"))
+        last = processes.Process(target=settle, args=(server.url, folder / "clips", None, database))
         last.start()
         last.join(PATIENCE)
         ended = last.exitcode
         last.kill()
-        result = audit(server, folder / "clips")
+        result = audit(server, folder / "clips", database)
         result.stuck += [] if ended == 0 else [f"the last process ended with {ended}"]
         tell(f"found after a kill, in how many of them: {dict(seen.most_common())}")
         close(result, counting, tell)

@@ -47,18 +47,20 @@ def picture() -> bytes:
     return target.getvalue()
 
 
-def studio_on(url: str, folder: Path, *, patience: float | None = None) -> Studio:
+def studio_on(url: str, folder: Path, *, patience: float | None = None, database: str | None = None) -> Studio:
     """A studio as a new kernel would have it, but less patient: seconds stand for the vendor's minutes."""
     retry.LOOKUP_DELAYS = (0.05, 0.1, 0.2, 0.4)
     polling.SLOWEST = 0.5  # what is found in the log doesn't tell that it is made on a fast simulator
     if patience is not None:
         client.TIMEOUT = httpx.Timeout(patience)
-    return Studio(api_key=KEY, base_url=url, workspace=folder)
+    return Studio(api_key=KEY, base_url=url, workspace=folder, database=database)
 
 
-def keep_making(url: str, folder: Path, last: int | None = None, patience: float | None = None) -> None:
+def keep_making(
+    url: str, folder: Path, last: int | None = None, patience: float | None = None, database: str | None = None
+) -> None:
     """Take up, then submit request after request, each repeatable; ends after request number `last`, if ever."""
-    studio = studio_on(url, folder, patience=patience)
+    studio = studio_on(url, folder, patience=patience, database=database)
     studio.take_up()
     number = max(0, len(studio.workspace.ledger.rows()) - AGAIN)
     frame, under_way = picture(), deque[kw.Generation]()
@@ -71,9 +73,9 @@ def keep_making(url: str, folder: Path, last: int | None = None, patience: float
         outcome(generation)
 
 
-def settle(url: str, folder: Path, patience: float | None = None) -> None:
+def settle(url: str, folder: Path, patience: float | None = None, database: str | None = None) -> None:
     """Take up until everything is saved, refused or known to be unknown."""
-    studio = studio_on(url, folder, patience=patience)
+    studio = studio_on(url, folder, patience=patience, database=database)
     for _ in range(ROUNDS):
         for generation in studio.take_up():
             outcome(generation)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 
 import kling_widget as kw
 from kling_widget import scratch
-from kling_widget.addresses import checked_address, is_address
+from kling_widget.addresses import checked_address, explained, is_address
 from kling_widget.ledger import Row
 from kling_widget.remote_workspace import RemoteWorkspace, workspace_at
 from kling_widget.stores import Store
@@ -188,7 +189,7 @@ def test_a_hostile_name_in_the_store_is_not_listed(address: str) -> None:
     for name in ("a\\b.json", "x\n.json", "good.json"):
         memory.pipe_file(f"{root}/videos/{name}", b"{}")
     store = Store(address)
-    assert store.names("videos") == {"good.json"}
+    assert store.sizes("videos") == {"good.json": 2}
     assert list(store.small_files(["videos/good.json", "videos/none.json"], 1)) == [("videos/good.json", b"{")]
 
 
@@ -277,3 +278,43 @@ def test_a_limit_that_is_no_number_is_a_sentence(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("KLING_WIDGET_CACHE_GB", "much")
     with pytest.raises(kw.KlingError, match="not a number of gigabytes: 'much'"):
         scratch.limit()
+
+
+# Complaints
+
+
+class NoCredentialsError(Exception):
+    """As botocore names it."""
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "passing"),
+    [
+        (PermissionError("Forbidden"), "access is denied", False),
+        (FileNotFoundError("bucket"), "there is no such bucket or folder", False),
+        (NoCredentialsError(SECRET), "no credentials for it were found", False),
+        (
+            OSError(errno.EINVAL, "The region 'eu' is wrong."),
+            "it refused what it was asked (The region 'eu' is wrong)",
+            False,
+        ),
+        (OSError(errno.ENOSPC, "No space left on device"), "there is no room left, there or in the cache", True),
+        (OSError(errno.EBUSY, "Slow down"), "it cannot be reached now (OSError)", True),
+        (TimeoutError(), "it cannot be reached now (TimeoutError)", True),
+        (RuntimeError(f"GET https://store/x?sig={SECRET}"), "it cannot be reached now (RuntimeError)", True),
+    ],
+)
+def test_what_file_systems_raise_is_a_sentence(error: Exception, said: str, passing: bool) -> None:
+    with pytest.raises(kw.StoreError) as caught, explained("memory://clips", "written"):
+        raise error
+    assert caught.value.message == f"memory://clips cannot be written: {said}."
+    assert caught.value.passing is passing
+    assert SECRET not in str(caught.value)
+
+
+def test_a_scratch_folder_that_cannot_be_written_is_not_told_as_the_store_s_fault(address: str, tmp_path: Path) -> None:
+    memory, root = fsspec.core.url_to_fs(address)
+    memory.pipe_file(f"{root}/videos/clip.mp4", b"x" * 1000)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(kw.StoreError, match=r"^The scratch folder \S+/file cannot be written: .*KLING_WIDGET_CACHE"):
+        Store(address).get("videos/clip.mp4", tmp_path / "file" / "clip.mp4", 1000)

@@ -260,3 +260,22 @@ def test_a_forked_child_gets_a_loop_of_its_own() -> None:
         os._exit(0 if background.run(soon(0)) == "done" else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert background.run(soon(0)) == "done"
+
+
+def test_a_process_ends_also_where_something_is_called_while_it_does() -> None:
+    """As a widget does that is held until then: no thread starts any more, and whoever waits for one waits for good."""
+    code = """
+        import os
+        from kling_widget import background
+
+        class Late:
+            def __del__(self, call=background.call, say=os.write):
+                say(1, b"last words")
+                call(say, 1, b"unheard")
+
+        background.call(print)
+        late = Late()
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=60, check=True)
+    assert told.stdout.strip() == b"last words"
+    assert told.stderr == b""

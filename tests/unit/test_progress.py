@@ -18,7 +18,7 @@ EXPECTED = polling.Expectation((polling.LogNormal(186.0, 0.35),))
 def generation(**changes: Any) -> Any:
     row = Row("kw-1", "simulator", "hash", request={"prompt": "a <b>quiet</b> harbour"})
     facts = {"row": row, "status": "generating", "elapsed": 72.0, "expected": EXPECTED, "simulated": False}
-    return SimpleNamespace(**{**facts, "video": None, "error": None, "shown_in_cell": None, **changes})
+    return SimpleNamespace(**{**facts, "video": None, "error": None, "note": "", "shown_in_cell": None, **changes})
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (72.9, "1:12"), (3_725, "62:05")])
@@ -62,6 +62,7 @@ def test_every_status_has_its_word() -> None:
 def test_the_line_says_status_time_and_what_is_left() -> None:
     assert progress.line(generation()) == "Generating · 1:12 · about 2 min left"
     assert progress.line(generation(simulated=True)).endswith(" · simulated")
+    assert progress.line(generation(note="The store is away.")).endswith(" · The store is away.")
 
 
 def test_the_line_says_what_was_charged_where_it_is_known() -> None:
