@@ -165,7 +165,9 @@ def killing(cluster: Any, every: float, kills: list[int]) -> Iterator[None]:
 
     def kill() -> None:
         while not over.wait(every):
-            alive = [nanny.pid for nanny in cluster.workers.values() if nanny.pid is not None]
+            # Not one that is starting: a nanny does not start again what died before it was a worker.
+            known = set(cluster.scheduler.workers)
+            alive = [nanny.pid for nanny in cluster.workers.values() if nanny.worker_address in known and nanny.pid]
             if alive:
                 kills.append(random.choice(alive))
                 os.kill(kills[-1], signal.SIGKILL)
