@@ -162,10 +162,13 @@ class Cluster:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        background.go(self._take_leave())  # nobody waits for it, for the same reason
+
+    async def _take_leave(self) -> None:
         with contextlib.suppress(ClusterError):
-            await self._everywhere(dask_worker.forget, self.batch, on_error="ignore")
             topic = dask_worker.topic_of(self.batch)
             await self._there(lambda: _soon(self._client.unsubscribe_topic, topic))
+            await self._everywhere(dask_worker.forget, self.batch, on_error="ignore")
 
     # Workers
 

@@ -161,11 +161,15 @@ def workers(url: str, folder: str, database: str, many: str, every: str) -> dict
 @contextmanager
 def killing(cluster: Any, every: float, kills: list[int]) -> Iterator[None]:
     """Kill one of a cluster's workers every so many seconds; `kills` are their process numbers."""
+    from distributed import Status
+
     over = threading.Event()
 
     def kill() -> None:
         while not over.wait(every):
-            alive = [nanny.pid for nanny in cluster.workers.values() if nanny.pid is not None]
+            # Not one that is starting: a nanny does not start again what died before it was a worker.
+            nannies = [nanny for nanny in cluster.workers.values() if nanny.process is not None]
+            alive = [nanny.pid for nanny in nannies if nanny.process.status == nanny.status == Status.running]
             if alive:
                 kills.append(random.choice(alive))
                 os.kill(kills[-1], signal.SIGKILL)

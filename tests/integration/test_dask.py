@@ -420,7 +420,7 @@ def test_a_scheduler_that_is_gone_ends_the_batch_with_a_sentence(
     vendor: SimulatorServer, tmp_path: Path, cat: Path
 ) -> None:
     cluster = LocalCluster(n_workers=1, processes=False, dashboard_address=None)
-    with Client(cluster) as client:
+    with Client(cluster, timeout=1) as client:  # seconds it tries to connect again
         batch = start_on(vendor, tmp_path, itertools.cycle(rows_of(cat, 500)), executor=client, concurrency=2)
         eventually(lambda: batch.made >= 2)
         cluster.close()
