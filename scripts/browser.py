@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import sys
 
+from scripts.distribution import ensure
+
 NAMES = (
     "chromium",
     "chromium-browser",
@@ -42,26 +44,5 @@ def find_browser() -> str | None:
     return next((program for program in found if program and runs(program)), None)
 
 
-def install() -> None:
-    """Installs Chromium from the distribution's packages, where we are root and the distribution is Debian's kin."""
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0 or "CHROMIUM" in os.environ:
-        return
-    print("Installing Chromium from the distribution's packages", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        subprocess.run([apt, "-qq", *arguments], env=environment, check=False, stdout=subprocess.DEVNULL)
-
-
-def main() -> int:
-    """Makes sure there is a browser; 1 and a sentence if there cannot be one."""
-    if find_browser() is None:
-        install()
-    if find_browser() is None:
-        print(MISSING, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ensure(find_browser, "chromium", MISSING, named="CHROMIUM"))

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from scripts.distribution import ensure
 
 DEBIAN = Path("/usr/lib/postgresql")  # one folder a version there, none of them on the PATH
 
@@ -37,26 +38,5 @@ def _version(programs: Path) -> int:
     return int(programs.parent.name) if programs.parent.name.isdigit() else 0
 
 
-def install() -> None:
-    """Installs the server from the distribution's packages, where we are root and the distribution is Debian's kin."""
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0 or "POSTGRES_BIN" in os.environ:
-        return
-    print("Installing PostgreSQL from the distribution's packages", flush=True)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
-        subprocess.run([apt, "-qq", *arguments], env=environment, check=False, stdout=subprocess.DEVNULL)
-
-
-def main() -> int:
-    """Makes sure there is a server to start; 1 and a sentence if there cannot be one."""
-    if find_programs() is None:
-        install()
-    if find_programs() is None:
-        print(MISSING, file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ensure(find_programs, "postgresql", MISSING, named="POSTGRES_BIN"))
