@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 LARGEST_UPLOAD = 200_000_000  # bytes; a scan as TIFF can be large, a mistaken video file is larger
-LARGEST_CHUNK = 8 * 1024 * 1024  # bytes; one comm message over 10 MB closes the websocket
+LARGEST_CHUNK = 4 * 1024 * 1024  # bytes; one comm message over 10 MB closes the websocket
 
 
 @dataclass

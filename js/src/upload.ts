@@ -4,7 +4,7 @@ import type { Slot } from "./model";
 /** Bytes a chunk. Every host carries 512 KB (docs/architecture.md); this is below it whichever way a KB is counted. */
 export const CHUNK = 500_000;
 /** Bytes a chunk may grow to on a Jupyter server's page: its websocket carries 10 MB, and each message costs 30 ms. */
-export const LARGEST = 8_000_000;
+export const LARGEST = 4_000_000;
 /** Milliseconds: what is answered faster may be larger, so that a slow line still shows how far it has got. */
 const FAST = 300;
 /** Milliseconds the next chunk may take, going by the one that was answered. */
