@@ -7,12 +7,13 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from . import background, polling
+from . import background
 from .errors import InvalidRequestError, KlingError
-from .money import Spending, Sums, check_budget, checked_budget, dollars, estimate
+from .rules import checked_budget
 
 if TYPE_CHECKING:
     from .ledger import Check, Row
+    from .money import Spending, Sums
     from .studio import Studio
 
 BUDGET = "KLING_WIDGET_BUDGET"  # USD, in the environment
@@ -43,6 +44,8 @@ class Account:
 
     def sums(self) -> Sums:
         """What was and may yet be charged here."""
+        from .money import Sums  # here and below: a widget is shown before anybody asks for a price
+
         if not self._studio.has_ledger:
             return Sums()
         return self._studio.workspace.ledger.sums(self._studio.provider)
@@ -51,14 +54,22 @@ class Account:
         """What the next one costs and takes, in a few words: ``about $0.66 of $12.50 · ready in about 3 min``."""
         known = self._known
         if duration not in known:  # kept, for the list asks four times a second
-            price = 0.0 if self._studio.simulated else estimate(duration, self.sums())
-            known[duration] = price, self.usual(duration)
+            known[duration] = self._price(duration), self.usual(duration)
         price, median = known[duration]
         takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
         if self._studio.simulated:
             return f"free · {takes}"
+        from .money import dollars
+
         left = "" if self.balance is None else f" of {dollars(self.balance)}"
         return f"about {dollars(price)}{left} · ready in {takes}"
+
+    def _price(self, duration: int | None) -> float:
+        if self._studio.simulated:
+            return 0.0
+        from .money import estimate
+
+        return estimate(duration, self.sums())
 
     def learned(self) -> None:
         """Something was charged, or made: the next one may cost and take something else than was said."""
@@ -66,6 +77,8 @@ class Account:
 
     def usual(self, duration: int | None) -> float:
         """Seconds that a clip of this length usually takes here."""
+        from . import polling
+
         studio = self._studio
         known = studio.workspace.ledger.durations(studio.provider, duration) if studio.has_ledger else []
         return polling.expect(duration, known, studio.time_factor).median
@@ -92,6 +105,8 @@ class Account:
         limit = self.limit(budget)
         if limit is None or self._studio.simulated:
             return None
+        from .money import check_budget
+
         duration = row.request.get("duration")
         return lambda sums: check_budget(limit, duration, sums)
 
@@ -150,6 +165,8 @@ class Account:
 
     def spending(self) -> Spending:
         """What was spent here. Asks nobody."""
+        from .money import Spending
+
         studio = self._studio
         expenses = studio.workspace.ledger.expenses(studio.provider) if studio.has_ledger else []
         return Spending(expenses, free=studio.simulated)

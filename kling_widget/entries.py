@@ -6,9 +6,6 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .money import charge
-from .progress import WORDS
-
 if TYPE_CHECKING:
     from .databases import Database
     from .errors import KlingError
@@ -41,6 +38,9 @@ def frame_of(picture: SourceImage | None) -> dict[str, Any] | None:
 
 def entry_of(generation: Generation) -> dict[str, Any]:
     """The Entry of the contract."""
+    from .money import charge  # only now: a widget is shown before it has entries
+    from .progress import WORDS
+
     row = generation.row
     expected = generation.expected if generation.active else None
     return {

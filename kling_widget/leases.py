@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 from . import background
 from .errors import KlingError
-from .ledger_row import LeaseLostError, Row
 
 if TYPE_CHECKING:
     from .ledger import Ledger
+    from .ledger_row import Row
 
 LEASE = 15.0  # seconds; what a person waits at most until another process goes on for a dead one
 BEATS = 3  # renewals in that time: two may be late
@@ -125,6 +125,8 @@ class Leases:
     def check(self, client_request_id: str) -> None:
         """Raise `LeaseLostError` if another process has taken it over, as far as the last heartbeat knows."""
         if client_request_id not in self._held:
+            from .ledger_row import LeaseLostError
+
             raise LeaseLostError
 
     def give_up(self) -> None:

@@ -11,14 +11,13 @@ from . import background
 from .credentials import ApiKey
 from .entries import FORM_FIELDS, source_of
 from .errors import DownloadError, ImageError, KlingError, StoreError
-from .images import SourceImage
-from .kept_pictures import kept_picture
-from .studio import Studio, Take
 from .studios import studio_for
 from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .generation import Generation
+    from .images import SourceImage
+    from .studio import Studio, Take
     from .video import Video
 
 MESSAGES_IN = frozenset(
@@ -162,6 +161,8 @@ class MessageHandlers:
     async def _on_use(self, message: Message, _buffers: list[memoryview]) -> None:
         if not (generation := self._known(message)):
             return
+        from .kept_pictures import kept_picture
+
         request = generation.row.request
         self.prompt, self.negative_prompt = request.get("prompt", ""), request.get("negative_prompt") or ""
         self.duration, self.cfg_scale = request.get("duration") or 5, request.get("cfg_scale", 0.5)
@@ -207,6 +208,8 @@ class MessageHandlers:
         generation = self._known({"key": key})
         if generation is None:
             return None
+        from .kept_pictures import kept_picture
+
         facts = generation.row.pictures.get("image_url")
         try:
             if generation.video is not None:

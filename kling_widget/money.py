@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import BudgetExceededError, InvalidRequestError
+from .errors import BudgetExceededError
 
 CREDITS_PER_USD = 2_000_000  # the vendor's billing examples
 PRICES = Path(__file__).parent / "prices.json"  # our price table, with its source and date
@@ -110,21 +110,6 @@ def estimate(duration: int | None, sums: Sums = Sums()) -> float:
 def outlay(sums: Sums) -> tuple[float, float]:
     """USD charged, and USD expected for what is under way, unknown, or not yet on the bill."""
     return sums.charged, sum(count * estimate(seconds, sums) for seconds, count in sums.waiting.items())
-
-
-def checked_budget(budget: float | None) -> float | None:
-    """The budget, if it is an amount of money.
-
-    Raises
-    ------
-    InvalidRequestError
-        It is not a number, or below 0.
-    """
-    if budget is None:
-        return None
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 <= budget < math.inf:
-        raise InvalidRequestError(f"budget must be an amount in USD, 0 or more, not {budget!r}.")
-    return float(budget)
 
 
 def check_budget(budget: float, duration: int | None, sums: Sums) -> None:

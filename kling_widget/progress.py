@@ -7,13 +7,13 @@ import html
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from . import background, polling
-from .money import charge
+from . import background
 from .notebook_files import kernel_shell, running_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from . import polling
     from .generation import Generation
 
 TICK = 0.5  # seconds; jupyter_server drops messages past 1000 a second, and more than 4 a second nobody can read
@@ -41,6 +41,8 @@ def remaining(elapsed: float, expected: polling.Expectation | None) -> str:
     """How long it still takes, in words: never more exact than it can be known."""
     if expected is None:
         return ""
+    from . import polling  # only now: the widget's own output needs none of that
+
     if polling.is_late(elapsed, expected):
         return "longer than usual"
     left = expected.median - elapsed
@@ -59,6 +61,8 @@ def fraction(elapsed: float, expected: polling.Expectation | None) -> float:
 
 def line(generation: Generation) -> str:
     """Status, elapsed time, what is left, what it cost and what it waits for, in one line."""
+    from .money import charge
+
     parts = [WORDS[generation.status], clock(generation.elapsed)]
     if generation.status in ("submitting", "queued", "generating"):
         parts.append(remaining(generation.elapsed, generation.expected))

@@ -8,17 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from . import media, mp4_metadata, scratch
-from .addresses import is_address, scheme_of
 from .databases import Database, database_of
 from .errors import DownloadError, KlingError, StoreError
 from .ledger_row import row_of
@@ -30,40 +25,6 @@ from .workspace import SUFFIXES, Workspace, is_sha256
 
 if TYPE_CHECKING:
     from .ledger import Row
-
-
-def workspace_at(path: str | os.PathLike[str] | None = None, database: str | Database | None = None) -> Workspace:
-    """The workspace of a folder or an address.
-
-    Parameters
-    ----------
-    path
-        A folder, or an address that fsspec knows (``s3://bucket/clips``); by default ``KLING_WIDGET_WORKSPACE`` or
-        ``./kling_videos``.
-    database
-        Where its ledger is; a folder has one of its own.
-
-    Raises
-    ------
-    KlingError
-        The address cannot be used, or there is no database for its ledger.
-    """
-    chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE")
-    text = os.fspath(chosen) if chosen else None
-    if isinstance(path, os.PathLike) and text is not None and re.match(r"[a-z0-9]{2,}:/(?!/)", text):
-        raise KlingError(f"{text} is an address that a Path has changed.", hint='Give it as text: "s3://bucket/clips".')
-    if text is None or not is_address(text):
-        return Workspace(path, database)
-    if scheme_of(text) in ("file", "local"):  # a folder, with all that a folder promises
-        return Workspace(_path_of(text), database)
-    return RemoteWorkspace(text, database)
-
-
-def _path_of(address: str) -> str:
-    parts = urlsplit(address.strip())
-    if parts.netloc not in ("", "localhost"):
-        raise KlingError(f"{parts.scheme}:// with a host is no folder here.", hint="It looks like file:///data/clips.")
-    return url2pathname(parts.path)
 
 
 class RemoteWorkspace(Workspace):

@@ -1,7 +1,10 @@
-"""The specification's rules for single fields: each raises ``InvalidRequestError`` with a sentence that names it."""
+"""The specification's rules for single fields, and ours for a budget: each raises ``InvalidRequestError`` with a
+sentence that names it.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from numbers import Integral, Real
 from urllib.parse import urlsplit
@@ -42,6 +45,21 @@ def check_cfg_scale(value: object) -> None:
         return
     if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) <= 1.0:
         raise InvalidRequestError(f"cfg_scale must be a number from 0 to 1, not {shown(value)}.", field="cfg_scale")
+
+
+def checked_budget(budget: float | None) -> float | None:
+    """The budget, if it is an amount of money.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is not a number, or below 0.
+    """
+    if budget is None:
+        return None
+    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 <= budget < math.inf:
+        raise InvalidRequestError(f"budget must be an amount in USD, 0 or more, not {budget!r}.")
+    return float(budget)
 
 
 def check_picture(field: str, value: object, *, required: bool = False) -> None:

@@ -12,28 +12,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
-from . import background, polling
+from . import background
 from .account import Account
 from .arrivals import Arrivals
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import StoreError
 from .leases import Leases
-from .ledger_row import Row
 from .notebook_files import notebook_name
-from .prepare import Prepared, facts_of, prepare
-from .remote_workspace import workspace_at
-from .request import new_client_request_id
 from .rules import check_generation_id, check_take
 from .studio_access import StudioAccess
-from .video import Video
+from .workspaces import workspace_at
 
 if TYPE_CHECKING:
+    from . import polling
     from .generation import Generation
+    from .ledger_row import Row
     from .money import Spending
+    from .prepare import Prepared
     from .request import ImageToVideoRequest
+    from .video import Video
 
 DOWNLOADS_AT_ONCE = 16  # the first of a thousand clips shall be whole before the last one begins
 SUBMISSIONS_AT_ONCE = 8  # each holds its pictures in memory, some 10 MB
@@ -130,6 +128,9 @@ class Studio(StudioAccess):
         KlingError
             Nothing was submitted; see :mod:`kling_widget.errors`.
         """
+        # Here and below, what only a submission needs: the first widget of a kernel is shown without waiting for it.
+        from .prepare import prepare
+
         self.require_key()
         self.account.limit(budget)  # and so is what is no amount of money
         prepared = prepare(self.workspace, image, prompt, tail_image=tail_image, send_anyway=send_anyway, **fields)
@@ -137,6 +138,8 @@ class Studio(StudioAccess):
 
     def admit(self, prepared: Prepared, take: Take = 1, budget: float | None = None) -> Generation:
         """Write the ledger's row and start; or return the generation that is there already."""
+        from .prepare import facts_of
+
         facts = {name: facts_of(picture) for name, picture in prepared.pictures.items()}
         return self.enter(prepared.request, facts, take, budget)
 
@@ -165,6 +168,11 @@ class Studio(StudioAccess):
         notebook
             Where it is asked for; by default in this process.
         """
+        import msgspec
+
+        from .ledger_row import Row
+        from .request import new_client_request_id
+
         check_take(take)
         row = Row(
             client_request_id=client_request_id or new_client_request_id(),
@@ -195,6 +203,9 @@ class Studio(StudioAccess):
         new_take
             False for one that was refused, and so gave its take back.
         """
+        from .ledger_row import Row
+        from .request import new_client_request_id
+
         earlier = generation.row
         row = Row(
             client_request_id=new_client_request_id(),
@@ -296,6 +307,9 @@ class Studio(StudioAccess):
         MissingKeyError
             No key anywhere, and the video is not here yet.
         """
+        from .ledger_row import Row
+        from .request import new_client_request_id
+
         row = None
         if self.has_ledger:
             ledger = self.workspace.ledger
@@ -342,6 +356,8 @@ class Studio(StudioAccess):
 
     def expectation(self, row: Row) -> polling.Expectation:
         """How long it should take, from what this workspace has seen."""
+        from . import polling
+
         duration = row.request.get("duration")
         known = self.workspace.ledger.durations(row.provider, duration)
         return polling.expect(duration, known, row.time_factor or self.time_factor)
@@ -361,6 +377,8 @@ class Studio(StudioAccess):
 
     def video_of(self, row: Row) -> Video:
         """The saved video with what it was made from, which is also written beside it."""
+        from .video import Video
+
         path = self.video_target(row)
         stored = self.workspace.stored(path)
         video = Video(path, url=row.video_url, metadata=row.metadata(), stored=stored)

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .credentials import ApiKey, hidden, require_key, simulation_forced
-from .pacing import gate_of
 from .providers import BASE_URL, SIMULATOR_URL
 
 if TYPE_CHECKING:
     from .client import Client
-    from .simulator import Simulator
+    from .simulator import Simulator, SimulatorSettings
 
 
 class StudioAccess:
@@ -45,15 +44,21 @@ class StudioAccess:
 
     @cached_property
     def _simulator(self) -> Simulator:
-        from .simulator import Simulator, SimulatorSettings
+        from .simulator import Simulator
+
+        return Simulator(self._simulator_settings)
+
+    @cached_property
+    def _simulator_settings(self) -> SimulatorSettings:
+        from .simulator import SimulatorSettings
 
         free = {5: 0.0, 10: 0.0}  # USD
-        return Simulator(SimulatorSettings(state_dir=self._simulator_state, price_usd=free))
+        return SimulatorSettings(state_dir=self._simulator_state, price_usd=free)
 
     @property
     def time_factor(self) -> float:
         """How much faster than the vendor this provider is known to run; 1 for the vendor."""
-        return float(self._simulator.settings.time_factor) if self.simulated else 1.0
+        return float(self._simulator_settings.time_factor) if self.simulated else 1.0
 
     @cached_property
     def client(self) -> Client:
@@ -65,6 +70,7 @@ class StudioAccess:
             No key anywhere.
         """
         from .client import Client  # only now, for a widget is shown before anybody needs httpx
+        from .pacing import gate_of
 
         gate = gate_of(self.provider)
         if self.simulated:

@@ -26,14 +26,12 @@ class Upload:
     slot: str
     name: str
     size: int
-    _data: bytearray = field(init=False, repr=False)
-    _have: dict[int, int] = field(init=False, default_factory=dict)
+    _chunks: dict[int, bytes | memoryview] = field(init=False, default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= LARGEST_UPLOAD:
             most = LARGEST_UPLOAD // 1_000_000
             raise ValueError(f"a picture of {self.size / 1e6:,.0f} MB is not taken, {most} MB is the most")
-        self._data = bytearray(self.size)
 
     def add(self, offset: int, chunk: bytes | memoryview, sha256: str | None) -> bool:
         """Put a chunk in its place; the same chunk again changes nothing. False: damaged, send it again."""
@@ -42,28 +40,31 @@ class Upload:
             return False
         if sha256 is not None and hashlib.sha256(chunk).hexdigest() != sha256:
             return False
-        self._data[offset : offset + length] = chunk
-        self._have[offset] = length
+        self._chunks[offset] = chunk  # as the message brought it: copied once, when all are there
         return True
 
     @property
     def received(self) -> int:
         """Bytes that are in."""
-        return sum(self._have.values())
+        return sum(map(len, self._chunks.values()))
 
     @property
     def complete(self) -> bool:
         """Whether the chunks cover the whole file."""
         end = 0
-        for offset in sorted(self._have):
+        for offset in sorted(self._chunks):
             if offset > end:
                 return False
-            end = max(end, offset + self._have[offset])
+            end = max(end, offset + len(self._chunks[offset]))
         return end == self.size
 
     def take(self) -> bytes:
         """The whole file."""
-        return bytes(self._data)
+        end, pieces = 0, list[bytes | memoryview]()
+        for offset, chunk in sorted(self._chunks.items()):
+            pieces.append(memoryview(chunk)[max(0, end - offset) :])
+            end = max(end, offset + len(chunk))
+        return b"".join(pieces)
 
 
 class Uploads:

@@ -6,6 +6,7 @@ loop and return. All state but the four form fields is written on that one loop.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,21 +20,21 @@ from .credentials import ApiKey, hidden, look_for_key
 from .databases import Database, hidden_database
 from .entries import frame_of, problem_of
 from .errors import ImageError, KlingError
-from .images import SourceImage
 from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
-from .money import checked_budget
-from .notebook_files import running_cell
+from .notebook_files import kernel_shell, running_cell
 from .progress import CellOutput
-from .rules import check_cfg_scale, check_duration
+from .rules import check_cfg_scale, check_duration, checked_budget
 from .studio import Studio, Take
 from .studios import studio_for
 from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .generation import Generation
+    from .images import SourceImage
 
 STATIC = Path(__file__).parent / "static"
+GLANCE = 0.2  # seconds from the first line of a widget in a notebook until it works on, should nobody display it
 READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 
 
@@ -119,20 +120,22 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         self._last_press = float("-inf")
         self.placed_in_cell: int | None = None
         self._begin_list()
+        self._shown = asyncio.Event()  # used on the background loop only
+        self._begun = False
         key, note = look_for_key(api_key) if simulate is None else (None, "")
         on_simulator = key is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         if key is not None:
             self._studio.offer_key(key)
         super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
-        self._use_studio(self._studio)
+        self.simulated = self._studio.simulated
         if note:
             self.problems = [{"field": "key", "text": note, "anyway": False}]
         for slot, source in zip(SLOTS, (image, tail_image), strict=True):
             if source is not None:
-                self._fill(slot, SourceImage.load(source))
+                self._fill(slot, _loaded(source))
         self.on_msg(self._receive)
-        background.go(self._take_up())
+        background.go(self._begin(0.0 if kernel_shell() is None else GLANCE))
         if side_panel:
             self.side_panel()
 
@@ -145,7 +148,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
 
     @image.setter
     def image(self, source: Any) -> None:
-        self._fill("first_frame", None if source is None else SourceImage.load(source))
+        self._fill("first_frame", None if source is None else _loaded(source))
 
     @property
     def tail_image(self) -> SourceImage | None:
@@ -154,7 +157,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
 
     @tail_image.setter
     def tail_image(self, source: Any) -> None:
-        self._fill("last_frame", None if source is None else SourceImage.load(source))
+        self._fill("last_frame", None if source is None else _loaded(source))
 
     def generate(self, take: Take = "new", *, send_anyway: bool = False) -> Generation:
         """Do what the button does: submit what the form holds. Returns at once.
@@ -183,6 +186,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
             panel_output.show(self, *self._repr_mimebundle_())
             self.placed_in_cell = running_cell()
             self._outputs.append(CellOutput(videos_only=True))
+            background.call(self._shown.set)
 
     def close(self) -> None:
         """Close the front end and stop listening. Generations go on."""
@@ -201,6 +205,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         data, metadata = self._repr_mimebundle_()
         display(data, metadata=metadata, raw=True)
         self._outputs.append(CellOutput(videos_only=True))
+        background.call(self._shown.set)
 
     def _repr_mimebundle_(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The panel, and a sentence for readers without one: GitHub, nbviewer, nbconvert, a terminal."""
@@ -221,7 +226,8 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
 
     @traitlets.observe("duration")
     def _duration_changed(self, _change: Any) -> None:
-        background.go(self._refresh_estimate())
+        if self._begun:
+            background.go(self._refresh_estimate())
 
     # Messages
 
@@ -249,12 +255,19 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
             **given,
         )
 
+    async def _begin(self, patience: float) -> None:
+        """Say what a clip costs and show what there is, after the widget is displayed: both would keep it waiting."""
+        await background.happens(self._shown, patience)
+        self._begun = True
+        background.go(self._refresh_estimate())
+        await self._take_up()
+
     async def _load(self, slot: str, source: Any, name: str | None) -> None:
         """Read a picture beside the loop; the newest choice for a slot wins, a bad one leaves the old one there."""
         self._changes[slot] = turn = self._changes[slot] + 1
         self._drop_problem(slot)
         try:
-            picture = await background.in_thread(SourceImage.load, source, name=name)
+            picture = await background.in_thread(_loaded, source, name=name)
         except ImageError as error:
             error.field = SLOT_FIELDS[slot]
             self._show_problem(error)
@@ -279,3 +292,9 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
 
     def _drop_problem(self, field: str) -> None:
         self.problems = [each for each in self.problems if each["field"] != field]
+
+
+def _loaded(source: Any, *, name: str | None = None) -> SourceImage:
+    from .images import SourceImage  # only now: a widget is shown before it has a picture
+
+    return SourceImage.load(source, name=name)

@@ -8,7 +8,7 @@ import { Upload } from "./upload";
 const READING = 60_000;
 
 /** Milliseconds a large file is sent before it is drawn: 24 megapixels take a browser as long to draw as to send. */
-const BARE = 1_000;
+const BARE = 2_000;
 
 /** Bytes of the largest file the kernel takes (LARGEST_UPLOAD in kling_widget/uploads.py). */
 const MOST = 200_000_000;

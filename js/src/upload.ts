@@ -7,6 +7,10 @@ export const CHUNK = 500_000;
 export const LARGEST = 4_000_000;
 /** Milliseconds: what is answered faster may be larger, so that a slow line still shows how far it has got. */
 const FAST = 300;
+/** Milliseconds the next chunk may take, going by the one that was answered. */
+const STEP = 1_500;
+/** Bytes of a file that is read at once while its first chunk is on its way: between sends, reading takes far longer. */
+const AHEAD = 32_000_000;
 /** Chunks in flight once the kernel has answered the first. */
 const WINDOW = 4;
 /** Milliseconds a chunk may go unanswered before it is sent again; grows with the slowest answer seen. */
@@ -45,6 +49,7 @@ export class Upload {
   #next = 0;
   #size = CHUNK;
   #arrived = 0;
+  #whole: Promise<ArrayBuffer | null> | null = null;
   #done = new Set<number>();
   #flights = new Map<number, Flight>();
   #damages = new Map<number, number>();
@@ -105,7 +110,7 @@ export class Upload {
     this.#flights.set(offset, flight);
     let bytes: ArrayBuffer;
     try {
-      bytes = await this.file.slice(offset, offset + length).arrayBuffer();
+      bytes = await this.#read(offset, offset + length);
     } catch {
       this.#finish(() => this.events.failed(`${this.file.name} can no longer be read. Choose it again.`));
       return;
@@ -116,6 +121,13 @@ export class Upload {
     const { name, type, size } = this.file;
     const fields = { upload: this.id, slot: this.slot, name, media_type: type, size, offset, sha256 };
     this.channel.send("upload", fields, { buffer: bytes, acked: () => this.#news() });
+    if (!this.#answered && jupyter() && this.#next < size && size <= AHEAD)
+      this.#whole ??= this.file.arrayBuffer().catch(() => null);
+  }
+
+  async #read(start: number, end: number): Promise<ArrayBuffer> {
+    const whole = await this.#whole;
+    return whole ? whole.slice(start, end) : await this.file.slice(start, end).arrayBuffer();
   }
 
   #news(): void {
@@ -134,12 +146,19 @@ export class Upload {
     this.#answered = true;
     if (!ok) return this.#damaged(offset, flight.size);
     this.#done.add(offset);
-    if (took < FAST && flight.size === this.#size && jupyter()) this.#size = Math.min(4 * this.#size, LARGEST);
+    if (took < FAST && flight.size === this.#size && jupyter()) this.#grow(took);
     this.#arrived += Math.min(flight.size, this.file.size - offset);
     this.events.progress(Math.floor((100 * this.#arrived) / this.file.size));
     if (this.#arrived < this.file.size || this.#flights.size) return this.#fill();
     clearInterval(this.#looking);
     this.events.arrived();
+  }
+
+  /** Larger chunks for what is left, of one size: a small last one costs a message as well. */
+  #grow(took: number): void {
+    const size = Math.min(Math.floor((this.#size * STEP) / took), LARGEST);
+    const left = this.file.size - this.#next;
+    this.#size = Math.max(this.#size, Math.ceil(left / Math.max(1, Math.ceil(left / size))));
   }
 
   #damaged(offset: number, size: number): void {

@@ -17,9 +17,10 @@ import kling_widget as kw
 from kling_widget import scratch
 from kling_widget.addresses import checked_address, explained, is_address
 from kling_widget.ledger import Row
-from kling_widget.remote_workspace import RemoteWorkspace, workspace_at
+from kling_widget.remote_workspace import RemoteWorkspace
 from kling_widget.stores import Store
 from kling_widget.workspace import Workspace
+from kling_widget.workspaces import workspace_at
 from tests.integration.simulator_fixtures import picture
 from tests.unit.hostile_pictures import BOMBS
 

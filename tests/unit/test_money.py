@@ -14,7 +14,6 @@ from kling_widget.money import (
     Expense,
     Sums,
     check_budget,
-    checked_budget,
     dollars,
     estimate,
     outlay,
@@ -23,6 +22,7 @@ from kling_widget.money import (
 )
 from kling_widget.notebook_files import notebook_name
 from kling_widget.request import MODEL
+from kling_widget.rules import checked_budget
 from kling_widget.task import Charge
 
 

@@ -45,7 +45,38 @@ def test_a_widget_is_shown_before_what_only_a_submission_needs_is_imported(tmp_p
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     loaded = run.stdout.split()
     assert "anywidget" in loaded
-    assert not {"httpx", "sqlalchemy", "PIL", "av", "starlette"} & set(loaded)
+    assert not {"httpx", "sqlalchemy", "PIL", "av", "starlette", "msgspec"} & set(loaded)
+    rooms = (
+        "images",
+        "picture_sources",
+        "request",
+        "prepare",
+        "video",
+        "remote_workspace",
+        "money",
+        "simulator.server",
+    )
+    assert not {f"kling_widget.{room}" for room in rooms} & set(loaded)
+
+
+def test_rooms_that_several_threads_import_at_once_are_all_there(tmp_path):
+    """What a widget puts off is imported beside the loop, while a cell may import the same."""
+    code = """
+import importlib, pkgutil, random, threading, IPython, kling_widget  # IPython's own rooms import one another
+rooms = [room.name for room in pkgutil.iter_modules(kling_widget.__path__) if not room.name.startswith("dask_")]
+start, errors = threading.Barrier(6), []
+def load(seed):
+    start.wait()
+    for room in random.Random(seed).sample(rooms, len(rooms)):
+        try:
+            importlib.import_module(f"kling_widget.{room}")
+        except Exception as error:
+            errors.append((room, error))
+threads = [threading.Thread(target=load, args=(seed,)) for seed in range(6)]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+assert len(rooms) > 60 and not errors, errors
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
 
 
 def test_who_may_say_where_the_workspace_is_may_say_where_its_ledger_is():
