@@ -165,7 +165,7 @@ class Cluster:
         background.go(self._take_leave())  # nobody waits for it, for the same reason
 
     async def _take_leave(self) -> None:
-        with contextlib.suppress(ClusterError):
+        with contextlib.suppress(ClusterError, OSError):  # the client, or the whole cluster, is being closed
             topic = dask_worker.topic_of(self.batch)
             await self._there(lambda: _soon(self._client.unsubscribe_topic, topic))
             await self._everywhere(dask_worker.forget, self.batch, on_error="ignore")
@@ -204,12 +204,16 @@ class Cluster:
             return
         self._introducing.update(newcomers)
         mark = f".dask-{uuid.uuid4().hex}"
+        leaving = asyncio.ensure_future(background.in_thread(self._studio.workspace.leave_mark, mark))
         try:
-            await background.in_thread(self._studio.workspace.leave_mark, mark)
+            await asyncio.shield(leaving)
             handover = self._handover(mark, len(newcomers))
             await asyncio.gather(*(self._introduce_one(address, handover) for address in newcomers))
         finally:
             self._introducing.difference_update(newcomers)
+            # A thread is not cancelled with who waits for it: the mark that it leaves all the same is taken away, too.
+            await asyncio.wait([leaving])
+            leaving.exception()  # told above, unless nobody waits any more
             await background.in_thread(self._studio.workspace.remove_mark, mark)
 
     async def _introduce_one(self, address: str, handover: Handover) -> None:

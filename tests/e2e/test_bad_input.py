@@ -40,7 +40,7 @@ PICTURES = [
     ),
 ]
 ADDRESSES = [
-    ("htps://example.org/cat.png", "An address that begins with htps: cannot be used. Use http:// or https://."),
+    ("htps://example.org/cat.png", "htps://example.org/cat.png is not a web address. It begins with https://."),
     ("example.org/cat.png", "example.org/cat.png is not a web address. It begins with https://."),
     (
         "https://exa mple.org/cat.png",

@@ -35,7 +35,7 @@ def lose_a_submission(lab: Lab, vendor: SimulatorServer) -> None:
     vendor.simulator.faults.add(Fault("submit", "drop_after"), Fault("logs", "status_code", code=503, times=None))
     notebook = lab.notebook([WIDGET], env=env(vendor))
     notebook.run(0)
-    notebook.kernel_eval("kw.retry.LOOKUP_DELAYS = (0.5,)")  # seconds; else four minutes in all
+    notebook.kernel_eval("import kling_widget.retry; kw.retry.LOOKUP_DELAYS = (0.5,)")  # seconds; else four minutes
     fill_in(lab.page)
     press_generate(lab.page)
     expect(generations(lab.page)).to_contain_text("may have been accepted", timeout=MADE)
