@@ -305,7 +305,7 @@ def test_with_postgresql_and_s3_each_worker_needs_nothing_of_the_others_disk(
     rows = [{"image": plain(), "prompt": f"p{number}"} for number in range(24)]
     batch = start_on(vendor, tmp_path, rows, executor=client, concurrency=8, **shared)
     eventually(lambda: batch.made >= 4)
-    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+    os.kill(a_process(client), signal.SIGKILL)
     results = batch.wait(2 * DEADLINE)
     made = [each for each in results if each.status == "completed"]
     accepted = Counter(task.prompt for task in vendor.simulator.tasks)
@@ -337,7 +337,7 @@ def test_workers_that_are_killed_lose_nothing_and_pay_nothing_twice(
     batch = start_on(vendor, tmp_path, rows_of(cat, 60), executor=client, concurrency=12)
     for made in (6, 20, 34):
         eventually(lambda made=made: batch.made >= made)
-        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        os.kill(a_process(client), signal.SIGKILL)
     results = batch.wait(3 * DEADLINE)
     accepted = paid_once(vendor, tmp_path)
     # A row that was killed between the ledger and its POST can't be told from a lost one: it is for the person.
@@ -367,6 +367,12 @@ def test_a_worker_that_stood_still_and_lost_its_rows_pays_nothing_twice(
     cluster.scale(0)  # which also takes the short leases away
     eventually(lambda: not client.nthreads())
     cluster.scale(WORKERS)
+
+
+def a_process(client: Client) -> int:
+    """The process of some worker; one that was just killed may be listed still, and does not answer."""
+    answers: dict[str, int] = client.run(os.getpid, on_error="ignore")
+    return next(iter(answers.values()))
 
 
 def _short_leases() -> None:
