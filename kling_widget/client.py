@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 GENERATION_PATH = "/v2/generate/video/kling/generation"  # the specification; /v2/video/generations serves the same
 LOG_PAGE = 100  # rows; the most /v2/logs gives at once
 LOG_PAGES = 20  # pages searched for one client request id
-READS_AT_ONCE = (
-    32  # questions under way, ours: at 100 a second 0.3 s for each. httpcore looks through all of them each time
-)
+# Questions under way, ours: at 100 a second 0.3 s for each. httpcore looks through all of them each time.
+READS_AT_ONCE = 32
 CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")  # the vendor silently drops anything else
 
 # Never delivered: no connection was made, so no byte of the request can have arrived.

@@ -75,8 +75,7 @@ async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], ob
 
 def _looked_for(studio: Studio, row: Row) -> tuple[Path, bool]:
     """Where its video goes, and whether the whole of it is there: before it was said to be saved, it must say so."""
-    target = studio.video_target(row)
-    workspace = studio.workspace
+    workspace, target = studio.workspace, studio.video_target(row)
     return target, _is_there(workspace, target, row) if row.saved is None else workspace.bring(target)
 
 
@@ -128,7 +127,6 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update, say: Ca
 
 async def _saved(studio: Studio, row: Row, target: Path, update: Update, say: Callable[[str], object]) -> Row:
     """Say that it is saved, and with the same write that nobody need go on with it."""
-
     await _deliver(studio, row, target, say)
 
     def tidy() -> dict[str, Any]:
