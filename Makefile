@@ -9,6 +9,9 @@ PYTEST := $(PY) -m pytest
 JOBS := 3
 # In order, for browser tests must come last in each process (tests/conftest.py).
 AT_ONCE := -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# A test that not even pytest-timeout can end (it does after 300 s) ends its process, which says where it
+# stands; the run ends then, with its summary.
+AT_ONCE += --max-worker-restart 0 -o faulthandler_timeout=420 -o faulthandler_exit_on_timeout=true
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:

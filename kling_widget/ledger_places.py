@@ -12,8 +12,9 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from .databases import Database
+from .errors import KlingError
 from .ledger_file import engine_on, explained, identity
-from .ledger_repair import Records, found_rows, prepare_file, repair
+from .ledger_repair import Records, found_rows, prepare_file, repair, settled_identity
 from .ledger_schema import DamageFoundError
 
 FILE = "ledger.sqlite"  # in the workspace
@@ -86,12 +87,19 @@ class LedgerFile:
     @contextmanager
     def explained(self, money: str) -> Iterator[None]:
         """What SQLite and the disk complain of. Damage that was touched is repaired at once."""
+        before = identity(self.path)
         try:
             with explained(self.path, money):
                 yield
         except DamageFoundError:
             with explained(self.path, money):
                 repair(self.path, self._records, thorough=True)
+            raise
+        except KlingError as error:
+            # A file that another thread or kernel is setting aside complains of anything, such as a "disk I/O error".
+            complained = isinstance(error.__cause__, sa.exc.DatabaseError | sqlite3.Error)
+            if complained and settled_identity(self.path) != before:
+                raise DamageFoundError(error.message, hint=error.hint) from error
             raise
 
 

@@ -7,13 +7,13 @@ import sqlite3
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
 from . import mp4_metadata, pending
-from .ledger_file import BUSY_TIMEOUT, DamagedLedgerError, check, look_through, make, migrate
+from .ledger_file import BUSY_TIMEOUT, DamagedLedgerError, check, identity, look_through, make, migrate
 from .ledger_row import Row, row_of
 from .ledger_schema import SCHEMA_VERSION, insert_found
 
@@ -96,6 +96,13 @@ def _set_aside(path: Path, records: Records, look: Callable[[Path], object]) -> 
                 LedgerWarning,
                 stacklevel=2,
             )
+
+
+def settled_identity(path: Path) -> tuple[int, int] | None:
+    """Which file has the name once nobody is setting one aside any more; waits for them."""
+    with suppress(sqlite3.Error), _one_at_a_time(path):  # a folder that can't be written: nobody sets aside there
+        pass
+    return identity(path)
 
 
 def _move(path: Path) -> Path:

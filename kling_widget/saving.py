@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import glob
 import json
+import os
 import random
 import shutil
 import time
@@ -188,8 +188,10 @@ def _is_there(workspace: Workspace, target: Path, row: Row) -> bool:
 
 
 def _partials(target: Path) -> list[Path]:
-    found = target.parent.glob(f"{glob.escape(target.name)}.*part")
-    return sorted(found, key=lambda path: path.stat().st_size)
+    # Not glob(): a pattern of this name would be compiled, and kept in caches, for one question.
+    beginning = f"{target.name}."
+    names = [name for name in os.listdir(target.parent) if name.startswith(beginning) and name.endswith("part")]
+    return sorted((target.parent / name for name in names), key=lambda path: path.stat().st_size)
 
 
 def _adopt(target: Path, partial: Path) -> None:

@@ -31,11 +31,13 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 OURS = ("AIMLAPI_KEY", "AIML_API_KEY", "AIMLAPI_API_KEY")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported: no test, and no kernel it starts, may find a real key and spend money."""
     for name in list(os.environ):
         if name in OURS or name.startswith("KLING_WIDGET_"):
             del os.environ[name]
+    if not hasattr(config, "workerinput"):  # pytest-xdist's processes tell the first one, which writes
+        config.pluginmanager.register(Names(config))
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     sys.addaudithook(stay_on_this_machine)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -69,6 +71,20 @@ def is_local(host: object) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests go last: once Playwright runs its loop in this thread, no async test can run beside it."""
     items.sort(key=lambda item: "e2e" in item.path.parts)
+
+
+class Names:
+    """Names what failed at once: of a run that is cut off nobody sees the summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Also where the test ran in a process of pytest-xdist."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and reporter is not None:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reporter.write_line(f"\nFAILED {report.nodeid} ({report.when}): {getattr(crash, 'message', '')[:300]}")
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from contextlib import closing
@@ -282,6 +283,39 @@ def test_a_workspace_looks_at_all_of_its_ledger_beside_the_first_use(tmp_path):
             time.sleep(0.01)
     assert "1 generation found" in str(caught[0].message)
     assert len(workspace.ledger.rows()) == 1
+
+
+def test_nobody_hears_of_a_ledger_that_is_set_aside_in_that_moment(tmp_path, monkeypatch):
+    path = tmp_path / "ledger.sqlite"
+    ledger_of(path, 2000)
+    spoil(path, middle_of(path, "generations"))
+    pending.write(tmp_path, row(7, status="queued", generation_id="g7"))
+    reader, half_way = Ledger(path), threading.Event()
+    rename = os.rename
+
+    def rename_slowly(source, target):
+        rename(source, target)
+        if not half_way.is_set():  # the log is gone, the file is still there
+            half_way.set()
+            time.sleep(0.2)  # time enough for a few looks
+
+    monkeypatch.setattr(os, "rename", rename_slowly)
+
+    def look():
+        with pytest.warns(LedgerWarning):
+            Ledger(path).look_through()
+
+    with closing(sqlite3.connect(path)) as other:  # keeps -wal and -shm there
+        other.execute("SELECT 1 FROM generations LIMIT 1").fetchall()
+        other.execute("BEGIN")
+        repairs = threading.Thread(target=look)
+        repairs.start()
+        assert half_way.wait(60)
+        while repairs.is_alive():
+            reader._engine.dispose()
+            reader.get("kw-7")
+        repairs.join()
+    assert reader.get("kw-7").generation_id == "g7"
 
 
 @pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="nobody counts what is read")
