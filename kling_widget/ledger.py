@@ -1,98 +1,33 @@
 """The ledger: one SQL row per generation, written before anything is sent.
 
 SQLAlchemy Core, in whatever place the ledger lives. Every call is a short blocking transaction: call it beside the
-event loop. Where a database server broke the connection it is made again, as often as that takes `PATIENCE` seconds.
+event loop.
 """
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
-from .ledger_places import LedgerFile, Place
+from .ledger_places import Place
 from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, LeaseLostError, Row
 from .ledger_schema import COLUMNS, DamageFoundError, LostConnectionError, values_of
 from .ledger_schema import table as _table
 from .ledger_sums import expenses_of, sums_of
+from .ledger_transactions import NOTHING_SENT, Transactions, patience_ends, patiently
 from .money import DEFAULT_DURATION, Expense, Sums
 
 __all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
 
-T = TypeVar("T")
-
-PATIENCE = 20.0  # seconds; ours: a database server starts again in less
-PAUSE = 0.5  # seconds between two tries
-NOTHING_SENT = "Nothing was submitted."
-
 Check = Callable[[Sums], object]  # raises where a new row is not to be written
 
 
-class Ledger:
-    """All generations of one workspace.
-
-    Parameters
-    ----------
-    place
-        Where it lives; a path is a SQLite file. It is made where it isn't there and brought up to date where it is
-        older; a file that is damaged is set aside and rebuilt from the saved videos.
-
-    Raises
-    ------
-    KlingError
-        It cannot be read or written, or is a newer version's.
-    """
-
-    def __init__(self, place: Place | Path) -> None:
-        self._place: Place = LedgerFile(place) if isinstance(place, Path) else place
-        self._lock = threading.Lock()
-        self._open()
-
-    def _open(self) -> None:
-        with self._place.explained(NOTHING_SENT):
-            self._place.prepare()
-            self._identity, self._process = self._place.identity(), os.getpid()
-            self._engine = self._place.engine()
-
-    def look_through(self) -> None:
-        """See whether all of it is whole, which opening it doesn't, and rebuild a file that isn't. Takes its time."""
-        with self._place.explained(""):
-            self._place.look_through()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._engine.dispose()
-
-    def _current(self) -> sa.Engine:
-        """The engine, on the file that has the name now: another kernel may have set ours aside and made a new one."""
-        if not self._is_current():
-            with self._lock:
-                if not self._is_current():
-                    # Connections must not be used, nor closed, on the other side of a fork.
-                    self._engine.dispose(close=self._process == os.getpid())
-                    self._open()
-        return self._engine
-
-    def _is_current(self) -> bool:
-        return (self._place.identity(), os.getpid()) == (self._identity, self._process)
-
-    def _write(self, act: Callable[[sa.Connection], T], money: str = "") -> T:
-        """One transaction, committed when this returns."""
-        with self._place.explained(money), self._current().begin() as connection:
-            return act(connection)
-
-    def _read(self, act: Callable[[sa.Connection], T]) -> T:
-        def once() -> T:
-            with self._place.explained(""), self._current().connect() as connection:
-                return act(connection)
-
-        return _patiently(once)
+class Ledger(Transactions):
+    """All generations of one workspace."""
 
     def admit(self, row: Row, *, new_take: bool = False, check: Check | None = None) -> tuple[Row, bool]:
         """Write `row` before its submission, unless its request and take are there already.
@@ -125,7 +60,7 @@ class Ledger:
 
     def _admitted(self, row: Row, new_take: bool, check: Check | None) -> tuple[Row, bool]:
         lost = rebuilt = False
-        ends = time.monotonic() + PATIENCE
+        ends = patience_ends()
         while True:
             if lost and (written := self.get(row.client_request_id)) is not None:
                 # The connection broke after the server had committed; or another process has the same errand.
@@ -210,7 +145,7 @@ class Ledger:
             return Row(**found), changed
 
         # Twice does no harm: what it changes and what it asks for is the same after the first time.
-        return _patiently(partial(self._write, write))
+        return patiently(partial(self._write, write))
 
     # Leases: who goes on with a generation. Each is one statement, so that of two processes one wins.
 
@@ -328,22 +263,6 @@ def _change(which: sa.ColumnElement[bool], changes: dict[str, Any]) -> sa.Update
     """Of what `which` finds. A refused row gives its take back."""
     values = {**changes, "held_take": None} if changes.get("status") in FREE_TAKE else changes
     return _table.update().where(which).values(**values)
-
-
-def _patiently(act: Callable[[], T]) -> T:
-    """Do what may be done twice until the database answers, or nobody would wait any longer; once more if rebuilt."""
-    ends, rebuilt = time.monotonic() + PATIENCE, False
-    while True:
-        try:
-            return act()
-        except DamageFoundError:
-            if rebuilt:
-                raise
-            rebuilt = True
-        except LostConnectionError:
-            if time.monotonic() > ends:
-                raise
-            time.sleep(PAUSE)
 
 
 def _insert(place: Place, row: Row, check: Check | None, connection: sa.Connection) -> None:

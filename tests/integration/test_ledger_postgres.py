@@ -18,8 +18,7 @@ import psycopg
 import pytest
 
 import kling_widget as kw
-from kling_widget import InvalidRequestError, KlingError, ledger_server, pending
-from kling_widget import ledger as ledger_module
+from kling_widget import InvalidRequestError, KlingError, ledger_server, ledger_transactions, pending
 from kling_widget.databases import Database
 from kling_widget.entries import source_of
 from kling_widget.ledger import Ledger, Row
@@ -211,7 +210,7 @@ def test_a_change_whose_commit_nobody_heard_of_is_made_once(relayed, cut):
 
 @CUTS
 def test_a_row_of_which_nobody_can_say_whether_it_is_there_is_not_submitted(relayed, cut, monkeypatch):
-    monkeypatch.setattr(ledger_module, "PATIENCE", 0.5)
+    monkeypatch.setattr(ledger_transactions, "PATIENCE", 0.5)
     ledger, relay = relayed
     relay.cut = cut
     relay.close()  # and nobody gets in again
