@@ -15,7 +15,7 @@ from .file_systems import is_shared
 from .ledger_schema import MIGRATIONS, SCHEMA_VERSION, DamageFoundError, create_tables, newer, table
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another kernel's transaction; ours take milliseconds
-PAGES_KEPT = 512  # KB a connection; SQLite's own 2,000, times a pool's connections, keep what the system keeps anyway
+PAGES_KEPT = 256  # KB a connection; SQLite's own 2,000, times a pool's connections, keep what the system keeps anyway
 
 
 class DamagedLedgerError(Exception):
@@ -25,7 +25,8 @@ class DamagedLedgerError(Exception):
 def engine_on(path: Path) -> sa.Engine:
     """An engine whose every commit survives a power cut: it is money."""
     url = sa.URL.create("sqlite", database=str(path))  # not an f-string: a folder's name may have a question mark
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
+    # The last connection given back is the next one used: a kernel that does one thing at a time has one.
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT}, pool_use_lifo=True)
     sa.event.listen(engine, "connect", _set_up)
     return engine
 

@@ -21,6 +21,8 @@ type Listener = (message: Message, buffers: Bytes[]) => void;
 export class Channel {
   /** Whether something a person did has gone unacknowledged for more than `QUIET` ms. */
   waiting = false;
+  /** Whether the host refused to send: the kernel, or the widget there, is gone. */
+  gone = false;
   #listeners = new Set<Listener>();
   #unheard = new Map<string, { timer: ReturnType<typeof setTimeout>; late: boolean; acked: () => void }>();
 
@@ -44,7 +46,14 @@ export class Channel {
       this.#tell();
     }, QUIET);
     this.#unheard.set(id, { timer, late: false, acked });
-    this.model.send({ type, id, ...fields }, undefined, buffer && [buffer]);
+    try {
+      this.model.send({ type, id, ...fields }, undefined, buffer && [buffer]);
+      this.#turn(false);
+    } catch {
+      clearTimeout(timer); // JupyterLab throws "Cannot send" once a kernel was restarted: nobody will acknowledge it
+      this.#unheard.delete(id);
+      this.#turn(true);
+    }
     return id;
   }
 
@@ -74,6 +83,7 @@ export class Channel {
           timer = setTimeout(attempt, PATIENCE);
         };
         ids.add(this.send(type, fields, { silent, acked }));
+        if (this.gone) done(null);
       };
       attempt();
     });
@@ -102,6 +112,12 @@ export class Channel {
     }
     for (const listener of [...this.#listeners]) listener(message, buffers);
   };
+
+  #turn(gone: boolean): void {
+    if (gone === this.gone) return;
+    this.gone = gone;
+    this.changed();
+  }
 
   #tell(): void {
     const waiting = [...this.#unheard.values()].some(({ late }) => late);

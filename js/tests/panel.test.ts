@@ -57,6 +57,23 @@ test("closing a view leaves nothing behind: no listener, no timer, no object URL
   expect(made).toHaveBeenCalled();
 });
 
+test("a kernel that is gone is told, and throws nothing into the page", async () => {
+  model = new FakeModel({ entries: [entry()] }); // its preview is asked for again, by a clock: the answer was lost
+  const { ui } = show(model);
+  await until(() => model.of("preview").length === 1);
+  const { send } = model;
+  model.send = () => {
+    throw new Error("Cannot send"); // as a comm of JupyterLab does that was disposed
+  };
+  await pass(11_000);
+  expect(ui.getByText("The kernel is gone: run the cell again")).toBeTruthy();
+  ui.getByRole("button", { name: "Generate" }).click();
+  model.send = send;
+  await pass(11_000);
+  ui.getByRole("button", { name: "Check balance" }).click();
+  await until(() => ui.queryByText("about 3 min"));
+});
+
 test("closing one view leaves the other alive", async () => {
   const [one, two] = [show(model), show(model)];
   one.close();

@@ -3,7 +3,9 @@ import { Problems } from "./Problems";
 
 /** What it will take, and the button; resting it is `aria-disabled`, for `disabled` would lose the keyboard's focus. */
 export function Go({ view }: { view: View }) {
-  const line = view.channel.waiting
+  const line = view.channel.gone
+    ? "The kernel is gone: run the cell again"
+    : view.channel.waiting
     ? "Waiting for the running cell…"
     : view.pressed
       ? "Starts when the picture is in"
