@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from typing import TYPE_CHECKING
@@ -14,12 +15,14 @@ from .rules import checked_budget
 if TYPE_CHECKING:
     from .ledger import Check, Row
     from .money import Spending, Sums
+    from .polling import Expectation
     from .studio import Studio
 
 BUDGET = "KLING_WIDGET_BUDGET"  # USD, in the environment
 BILL_DELAYS = (5.0, 60.0)  # vendor seconds from the saved video to a look at the log: a charge lands after completion
 BILL_REACH = 30 * 86_400.0  # seconds after which a charge that never showed is no longer looked for
 BILL_ROWS = 500  # videos looked through for a missing charge
+DURATIONS_KEPT = 10.0  # seconds; a thousand that begin together ask the ledger once. Other processes learn, too
 
 
 class Account:
@@ -38,6 +41,7 @@ class Account:
         self._studio = studio
         self._budget = checked_budget(budget)
         self._known: dict[int | None, tuple[float, float]] = {}  # by length: USD, seconds
+        self._durations: dict[int | None, tuple[float, list[float]]] = {}  # by length: when asked for, vendor's seconds
         self._looking = asyncio.Lock()  # used on the background loop only
 
     # Before
@@ -54,7 +58,7 @@ class Account:
         """What the next one costs and takes, in a few words: ``about $0.66 of $12.50 · ready in about 3 min``."""
         known = self._known
         if duration not in known:  # kept, for the list asks four times a second
-            known[duration] = self._price(duration), self.usual(duration)
+            known[duration] = self._price(duration), self.expect(duration, self._studio.time_factor).median
         price, median = known[duration]
         takes = f"about {max(1, round(median))} s" if median < 90 else f"about {round(median / 60)} min"
         if self._studio.simulated:
@@ -73,15 +77,18 @@ class Account:
 
     def learned(self) -> None:
         """Something was charged, or made: the next one may cost and take something else than was said."""
-        self._known = {}  # another one: whoever is still adding up keeps the result in the old
+        self._known, self._durations = {}, {}  # others: whoever is still adding up keeps the result in the old
 
-    def usual(self, duration: int | None) -> float:
-        """Seconds that a clip of this length usually takes here."""
+    def expect(self, duration: int | None, time_factor: float) -> Expectation:
+        """How long a clip of this length should take, from what this workspace has seen."""
         from . import polling
 
-        studio = self._studio
-        known = studio.workspace.ledger.durations(studio.provider, duration) if studio.has_ledger else []
-        return polling.expect(duration, known, studio.time_factor).median
+        at, known = self._durations.get(duration, (-math.inf, []))
+        if time.monotonic() - at > DURATIONS_KEPT:
+            kept, studio, at = self._durations, self._studio, time.monotonic()
+            known = studio.workspace.ledger.durations(studio.provider, duration) if studio.has_ledger else []
+            kept[duration] = at, known
+        return polling.expect(duration, known, time_factor)
 
     def limit(self, budget: float | None) -> float | None:
         """The budget that holds, in USD: of the call, else of the studio, else ``KLING_WIDGET_BUDGET``; None: no limit.

@@ -78,7 +78,8 @@ class Course(Bookkeeping):
         KlingError
             Why there is no video.
         """
-        if self.row.client_request_id not in self._studio.unsent:  # else we wrote it a moment ago
+        fresh = self.row.client_request_id in self._studio.unsent  # we wrote it a moment ago
+        if not fresh:
             await self._reread()
         self.expected = await background.in_thread(self._studio.expectation, self.row)
         self._on_change()
@@ -87,7 +88,8 @@ class Course(Bookkeeping):
             self._raise_if_refused()
             if self.row.saved is not None and await background.in_thread(self._bring):
                 return await show(self._studio, self.row, rendered=self._is_shown())
-            claimed = await leases.claim(self.row)
+            claimed = self.row if fresh and leases.keep(self.row) else await leases.claim(self.row)
+            fresh = False
             if claimed is not None:
                 try:
                     return await self._go(claimed)

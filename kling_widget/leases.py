@@ -100,10 +100,23 @@ class Leases:
         if claimed is None:
             return None
         self._seen.pop(key, None)
+        self._hold(key)
+        return claimed
+
+    def keep(self, row: Row) -> bool:
+        """Go on with a row that this process has just written, our lease on it; False where that is another's by now.
+
+        Costs nothing: whether nobody else has taken it meanwhile is seen by the first change that needs the lease.
+        """
+        if row.lease_owner != self.owner or self._ended:
+            return False
+        self._hold(row.client_request_id)
+        return True
+
+    def _hold(self, key: str) -> None:
         self._held.add(key)
         if self._beating is None or self._beating.done():
             self._beating = asyncio.get_running_loop().create_task(self._beat())
-        return claimed
 
     def _claim(self, row: Row, owner: str, stale: bool) -> Row | None:
         # The loop still runs while the process ends: what was given up must not be taken again.

@@ -356,11 +356,7 @@ class Studio(StudioAccess):
 
     def expectation(self, row: Row) -> polling.Expectation:
         """How long it should take, from what this workspace has seen."""
-        from . import polling
-
-        duration = row.request.get("duration")
-        known = self.workspace.ledger.durations(row.provider, duration)
-        return polling.expect(duration, known, row.time_factor or self.time_factor)
+        return self.account.expect(row.request.get("duration"), row.time_factor or self.time_factor)
 
     def estimate(self, duration: int | None) -> str:
         """What the next one costs and takes, in a few words."""
