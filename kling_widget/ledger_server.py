@@ -5,8 +5,10 @@ Imported only where a database is named. One database is one ledger.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +28,7 @@ from .ledger_schema import (
 CONNECT_TIMEOUT = 10  # seconds for one try; a host that is off answers nothing
 LOCK = 5_420_116_160  # any number: pg_advisory_xact_lock's, the same for all of us in this database
 ASKS = "Is the server running on that host and accepting TCP/IP connections?"  # libpq, below its sentence
+IDLE = 5.0  # seconds without use after which a connection is looked at; what breaks sooner is told by its next use
 POOL = 8  # connections at most: the background loop's threads, and the cell's
 
 version_table = sa.Table("kling_widget_schema", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
@@ -51,7 +54,7 @@ class LedgerServer:
         self._records = records
 
     def engine(self) -> sa.Engine:
-        """Connections that are looked at before each use, for the server may have been restarted.
+        """Connections; one that was idle is looked at before its use, for the server may have been restarted.
 
         Raises
         ------
@@ -61,7 +64,7 @@ class LedgerServer:
         url, secret = self._database.parts()
         try:
             engine = sa.create_engine(
-                url, pool_pre_ping=True, pool_size=POOL, max_overflow=0, hide_parameters=True,
+                url, pool_size=POOL, max_overflow=0, hide_parameters=True,
                 connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": "kling_widget"},
             )  # fmt: skip
         except ModuleNotFoundError as error:
@@ -71,6 +74,10 @@ class LedgerServer:
             ) from error
         # The password comes in here, so that neither the engine nor a frame that a traceback shows has it.
         sa.event.listen(engine, "do_connect", _Connector(secret))
+        # Not pool_pre_ping: on busy workers it would be a third of all that is asked of the server.
+        for moment in ("connect", "checkin"):
+            sa.event.listen(engine, moment, _used)
+        sa.event.listen(engine, "checkout", partial(_look_at, engine.dialect))
         return engine
 
     def look_through(self) -> None:
@@ -157,6 +164,18 @@ class LedgerServer:
                 hint=f"{money or goes_on} Run it again when the database answers.",
             )
         return KlingError(f"The ledger {self._database} cannot be used: {said}.", hint=money)
+
+
+def _used(_: object, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _look_at(dialect: sa.Dialect, connection: Any, record: Any, _: object) -> None:
+    if time.monotonic() - record.info["used"] > IDLE:
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise sa.exc.DisconnectionError from error  # the pool makes another
 
 
 class _Connector:
