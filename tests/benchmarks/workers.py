@@ -135,7 +135,10 @@ def kernel(url: str, folder: str, database: str, many: str) -> dict[str, Any]:
 
 def workers(url: str, folder: str, database: str, many: str, every: str) -> dict[str, Any]:
     """Dask workers make them; one is killed every so many seconds, or none with 0."""
+    import dask
     from distributed import Client, LocalCluster, WorkerPlugin
+
+    from tests.local_cluster import workers_come_back
 
     class Hurry(WorkerPlugin):  # type: ignore[misc]
         def setup(self, worker: Any) -> None:
@@ -143,6 +146,7 @@ def workers(url: str, folder: str, database: str, many: str, every: str) -> dict
 
     hurry()
     with (
+        dask.config.set(workers_come_back()),
         LocalCluster(n_workers=WORKERS, threads_per_worker=THREADS, processes=True, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster, WorkerPlugin
@@ -30,6 +31,7 @@ from tests.integration.conftest import KEY, Serve, another_task, submissions
 from tests.integration.simulator_fixtures import small
 from tests.integration.test_batch import PRICES, Held, plain, rows_of, start_on
 from tests.integration.test_money import DEADLINE, PRICE, eventually
+from tests.local_cluster import workers_come_back
 from tests.s3 import S3
 from tests.torture.audit import audit
 
@@ -41,9 +43,12 @@ WORKERS = 3
 @pytest.fixture(scope="module")
 def cluster(s3: S3) -> Iterator[LocalCluster]:
     """Three worker processes that find the S3 server, each with two threads, each started again when it dies."""
-    with LocalCluster(
-        n_workers=WORKERS, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0"
-    ) as cluster:
+    with (
+        dask.config.set(workers_come_back()),
+        LocalCluster(
+            n_workers=WORKERS, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+    ):
         yield cluster
 
 
