@@ -11,12 +11,13 @@ from . import background
 from .credentials import ApiKey
 from .entries import FORM_FIELDS, source_of
 from .errors import DownloadError, ImageError, KlingError, StoreError
+from .studios import studio_for
+from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .generation import Generation
     from .images import SourceImage
     from .studio import Studio, Take
-    from .uploads import Uploads
     from .video import Video
 
 MESSAGES_IN = frozenset(
@@ -109,8 +110,6 @@ class MessageHandlers:
             self._fill(message["slot"], None)
 
     async def _on_key(self, _message: Message, buffers: list[memoryview]) -> None:
-        from .studios import studio_for
-
         try:
             # In a buffer, since what a message says is logged by kernels at DEBUG.
             key = ApiKey(bytes(buffers[0]).decode("utf-8", "replace") if buffers else "")

@@ -25,11 +25,13 @@ from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .notebook_files import kernel_shell, running_cell
 from .progress import CellOutput
 from .rules import check_cfg_scale, check_duration, checked_budget
+from .studio import Studio, Take
+from .studios import studio_for
+from .uploads import Uploads
 
 if TYPE_CHECKING:
     from .generation import Generation
     from .images import SourceImage
-    from .studio import Studio, Take
 
 STATIC = Path(__file__).parent / "static"
 GLANCE = 0.2  # seconds from the first line of a widget in a notebook until it works on, should nobody display it
@@ -113,40 +115,29 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         self._budget = checked_budget(budget)
         self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
         self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace, "database": database}
+        self._uploads = Uploads()
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
         self._last_press = float("-inf")
         self.placed_in_cell: int | None = None
         self._begin_list()
         self._shown = asyncio.Event()  # used on the background loop only
         self._begun = False
-        # The page begins with it now, and this process imports what else it takes beside that.
-        super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
-        try:
-            self._open_studio(api_key, simulate)
-            for slot, source in zip(SLOTS, (image, tail_image), strict=True):
-                if source is not None:
-                    self._fill(slot, _loaded(source))
-        except KlingError:
-            self.close()
-            raise
-        self.on_msg(self._receive)
-        background.go(self._begin(0.0 if kernel_shell() is None else GLANCE))
-        if side_panel:
-            self.side_panel()
-
-    def _open_studio(self, api_key: ApiKey | None, simulate: bool | None) -> None:
-        from .studios import studio_for
-        from .uploads import Uploads
-
-        self._uploads = Uploads()
         key, note = look_for_key(api_key) if simulate is None else (None, "")
         on_simulator = key is None if simulate is None else simulate
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         if key is not None:
             self._studio.offer_key(key)
+        super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
         self.simulated = self._studio.simulated
         if note:
             self.problems = [{"field": "key", "text": note, "anyway": False}]
+        for slot, source in zip(SLOTS, (image, tail_image), strict=True):
+            if source is not None:
+                self._fill(slot, _loaded(source))
+        self.on_msg(self._receive)
+        background.go(self._begin(0.0 if kernel_shell() is None else GLANCE))
+        if side_panel:
+            self.side_panel()
 
     # For Python
 
