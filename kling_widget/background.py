@@ -36,11 +36,10 @@ _patched: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
 def loop() -> asyncio.AbstractEventLoop:
     """The background loop; its daemon thread is started on first use."""
     global _loop, _thread
+    # First without the lock: the collector may interrupt whoever holds it, and what it ends comes here.
     known, serving = _loop, _thread
     if known is not None and serving is not None and serving.is_alive():
-        return (
-            known  # without the lock: whoever holds it may be interrupted by the collector, and what that ends calls us
-        )
+        return known
     with _lock:
         if _loop is None or _thread is None or not _thread.is_alive():
             ready = threading.Event()

@@ -148,6 +148,8 @@ def test_a_new_run_of_the_cell_and_a_new_kernel_take_up_what_is_under_way(lab: L
     expect(generations(lab.page)).to_contain_text("goes on")
     expect(generations(lab.page)).to_contain_text(re.compile("Queued|Generating"))
     notebook.restart()
+    press_generate(lab.page)
+    expect(lab.page.get_by_text("The kernel is gone: run the cell again")).to_be_visible()
     notebook.run(0)
     expect(generations(lab.page)).to_have_count(1)
     expect(generations(lab.page)).to_contain_text("goes on")

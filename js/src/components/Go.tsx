@@ -6,10 +6,10 @@ export function Go({ view }: { view: View }) {
   const line = view.channel.gone
     ? "The kernel is gone: run the cell again"
     : view.channel.waiting
-    ? "Waiting for the running cell…"
-    : view.pressed
-      ? "Starts when the picture is in"
-      : view.model.get("estimate");
+      ? "Waiting for the running cell…"
+      : view.pressed
+        ? "Starts when the picture is in"
+        : view.model.get("estimate");
   return (
     <div class="kw-go">
       <span class="kw-price">
