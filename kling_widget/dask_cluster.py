@@ -298,6 +298,7 @@ class Cluster:
             raise _lost()
         future = background.start_on(self._loop(), acting())
         calling = asyncio.ensure_future(background.bridge(future))
+        calling.add_done_callback(_noted)  # where the connection is lost in the same moment nobody asks for it any more
         losing = asyncio.ensure_future(self._lost.wait())
         try:
             await asyncio.wait([calling, losing], return_when=asyncio.FIRST_COMPLETED)
@@ -318,6 +319,11 @@ class Cluster:
 
 async def _soon(function: Callable[..., object], *args: object) -> None:
     function(*args)
+
+
+def _noted(task: asyncio.Task[Any]) -> None:
+    """Say nothing in the log of an error that nobody waits for."""
+    _ = task.cancelled() or task.exception()
 
 
 def _lost() -> ClusterError:

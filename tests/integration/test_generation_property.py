@@ -30,7 +30,7 @@ from tests.torture.books import FILES, Place, Reply
 from tests.torture.virtual import World
 
 FULL = os.environ.get("TORTURE") == "full"
-EXAMPLES, STEPS, AT_LEAST = (330, 30, 10_000) if FULL else (20, 15, 300)
+EXAMPLES, STEPS, AT_LEAST = (370, 30, 10_000) if FULL else (20, 15, 300)
 
 # Answers
 

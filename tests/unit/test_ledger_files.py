@@ -276,7 +276,8 @@ def test_a_workspace_looks_at_all_of_its_ledger_beside_the_first_use(tmp_path):
     workspace = Workspace(tmp_path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert workspace.ledger.holder("simulator", f"{1:064x}", 1) is not None
+        held = workspace.ledger.holder("simulator", f"{1:064x}", 1)
+        assert caught or held is not None  # the damaged one's answer, or that of the new one, which doesn't know it
         end = time.monotonic() + 60
         while not caught:
             assert time.monotonic() < end, "nobody looked"
