@@ -127,7 +127,11 @@ def test_the_side_panel_in_notebook_7(host: WatchedPage) -> None:
     write_notebook(host.server.root / "notebook.ipynb", [""], NEWEST)
     page = host.page
     page.goto(host.server.address("notebooks/notebook.ipynb"), timeout=LOAD_TIMEOUT)
-    page.locator(".lm-MenuBar-item", has_text="View").click(timeout=LOAD_TIMEOUT)
+    # The notebook takes the focus when its kernel is there, and with it goes a menu that is open.
+    expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute(
+        "data-status", "idle", timeout=LOAD_TIMEOUT
+    )
+    page.locator(".lm-MenuBar-item", has_text="View").click()
     page.locator(".lm-Menu-item", has_text="Right Sidebar").hover()
     page.locator(".lm-Menu-item", has_text="Image to video with Kling").click()
     make_a_video(panel(page))
