@@ -149,13 +149,15 @@ class BatchCourse:
             entry.generation = await self._maker.again(entry.generation)
 
     def _followed(self, entry: _Entry, task: asyncio.Task[None]) -> None:
-        error = task.exception()
+        self._following.discard(task)
         self._under_way.pop(entry.number)
+        if task.cancelled():  # with everything else on the loop: nobody hears of a result
+            return
+        error = task.exception()
         if entry.generation is not None and entry.generation.row is None:
             entry.generation = None  # elsewhere it turned out that nothing could be asked for
         self._finish(entry, error)
         self._turnstile.leave(succeeded=error is None)
-        self._following.discard(task)
 
     def _finish(self, entry: _Entry, error: BaseException | None) -> None:
         if isinstance(error, _CLOSING):

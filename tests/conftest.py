@@ -93,10 +93,11 @@ def _nothing_goes_on() -> Iterator[None]:
     is soon another's, who would be asked."""
     yield
     if background._loop is not None:
-        background.run(_end_all())
+        background.run(end_all())
 
 
-async def _end_all() -> None:
+async def end_all() -> None:
+    """Cancel everything on this loop."""
     while left := asyncio.all_tasks() - {asyncio.current_task()}:  # again: what is cancelled may begin something to end
         for task in left:
             task.cancel()

@@ -22,10 +22,11 @@ import pytest
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import client, retry
+from kling_widget import background, client, retry
 from kling_widget.pacing import Gate
 from kling_widget.simulator import Fault, SimulatorServer
 from kling_widget.studio import SUBMISSIONS_AT_ONCE
+from tests.conftest import end_all
 from tests.integration.conftest import KEY, Serve, another_task, submissions
 from tests.integration.simulator_fixtures import serving, small
 from tests.integration.test_money import DEADLINE, PRICE, eventually
@@ -89,6 +90,14 @@ class Held:
 
     def __call__(self) -> float:
         return time.time() if self.at is None else self.at
+
+
+def test_a_batch_is_over_where_all_on_its_loop_is_cancelled(tmp_path: Path, cat: Path) -> None:
+    with SimulatorServer(small(time_factor=600.0, long_edge=64, fps=2), clock=Held()) as vendor:
+        batch = start_on(vendor, tmp_path, rows_of(cat, 6), concurrency=4)
+        eventually(lambda: len(batch.under_way()) == 4)
+        background.start(end_all()).result(DEADLINE)
+        assert batch.over
 
 
 def test_fifty_clips_with_at_most_eight_under_way_all_arrive_and_none_is_mixed_up(tmp_path: Path, cat: Path) -> None:

@@ -6,11 +6,13 @@ import itertools
 import os
 import pickle
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -360,7 +362,9 @@ def test_a_worker_that_stood_still_and_lost_its_rows_pays_nothing_twice(
     batch = start_on(vendor, tmp_path, rows_of(cat, 40), executor=client, concurrency=12)
     eventually(lambda: batch.made >= 5)
     address, process = next(iter(client.run(os.getpid).items()))
-    os.kill(process, signal.SIGSTOP)
+    with closing(sqlite3.connect(tmp_path / "clips" / "ledger.sqlite", timeout=DEADLINE)) as ledger:
+        ledger.execute("BEGIN IMMEDIATE")  # ours: one that stands still in a transaction keeps all others from writing
+        os.kill(process, signal.SIGSTOP)
     try:
         client.run_on_scheduler(_give_up_on, address)
         eventually(lambda: batch.made >= 25)
