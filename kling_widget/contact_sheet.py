@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from . import background, notebook_files
 from .errors import DownloadError
-from .picture_codec import small_picture
+from .posters import Small
 from .progress import BAR, WORDS, LiveOutput
 
 if TYPE_CHECKING:
@@ -174,10 +174,10 @@ def _with_poster(tile: Tile, result: Result) -> Tile:
     if (video := result.video) is None:
         return tile
     try:
-        frame = video.small_frame
+        (poster,) = video.small_pictures(Small("WEBP", EDGE, POSTER_BYTES))
     except DownloadError:  # somebody took the file away
         return tile
-    data = base64.b64encode(small_picture(frame, EDGE, POSTER_BYTES, "WEBP")).decode("ascii")
+    data = base64.b64encode(poster).decode("ascii")
     source = notebook_files.notebook_relative(video.place) if video.place.exists() else None
     return replace(tile, poster=f"data:image/webp;base64,{data}", source=source and escape(source))
 

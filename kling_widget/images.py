@@ -16,6 +16,8 @@ from .picture_sources import FileBytes, Found, WebAddress, read_source
 if TYPE_CHECKING:
     from PIL import Image
 
+    from .posters import Small
+
 MIN_SIDE = 300  # pixels; aimlapi.md §2: limits that other public Kling clients enforce
 MAX_RATIO = 2.5  # long side to short side; aimlapi.md §2, as above
 
@@ -155,6 +157,11 @@ class SourceImage:
         image.draft("RGB", (edge, edge))  # lets JPEG decode at an eighth of the size
         image.thumbnail((edge, edge))
         return picture_codec.small_jpeg(to_srgb(image, []), edge)
+
+    def small_pictures(self, *wanted: Small) -> list[bytes]:
+        """The same as small pictures of several kinds; raises as `thumbnail` does."""
+        image = self.pil()
+        return [picture_codec.small_picture(image, each.edge, each.limit, each.kind) for each in wanted]
 
     def _open(self) -> Image.Image:
         if self.data is None:

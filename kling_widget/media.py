@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LARGEST_VIDEO = 1 << 30  # bytes; a 10 s clip at 1080p is some 20 MB, so a gigabyte is somebody's mistake
-POSTER_EDGE = 480  # pixels; ours: sharp enough at the size a clip is shown in a notebook
 _TAIL = 1.0  # seconds before the end from which the last frame is sought; a seek lands on a key frame before it
 _HD_LINES = 720  # from here on players take untagged video as BT.709, below as BT.601 (ITU-R BT.709, BT.601)
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED (libavutil/pixfmt.h)
@@ -60,13 +59,14 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
         return _info(container, stream)
 
 
-def first_look(path: str | os.PathLike[str]) -> tuple[MediaInfo, Image.Image]:
-    """What a clip is and its first frame, for the price of opening it once. Raises `DownloadError` as `probe` does."""
+@contextmanager
+def opened_at_first_frame(path: str | os.PathLike[str]) -> Iterator[tuple[MediaInfo, Any]]:
+    """What a clip is and its first frame as PyAV has it, as long as the block runs. Raises as `probe` does."""
     with _opened(path) as (container, stream):
         frame = next(container.decode(stream), None)
         if frame is None:
             raise _unreadable(path, "it has no frames")
-        return _info(container, stream), _picture(frame)
+        yield _info(container, stream), frame
 
 
 def frame_at(path: str | os.PathLike[str], when: float | Literal["first", "last"]) -> Image.Image:
@@ -100,20 +100,7 @@ def frame_at(path: str | os.PathLike[str], when: float | Literal["first", "last"
                 frame = _decode_to(container, stream, 0.0, stop)
         if frame is None:
             raise _unreadable(path, "it has no frames")
-        return _picture(frame)
-
-
-def poster(path: str | os.PathLike[str], edge: int = POSTER_EDGE) -> bytes:
-    """The first frame as a JPEG of at most 25 KB, its longer side at most `edge` pixels.
-
-    Raises
-    ------
-    DownloadError
-        The file is missing, not an MP4, or damaged.
-    """
-    from .picture_codec import small_jpeg
-
-    return small_jpeg(frame_at(path, "first"), edge)
+        return picture(frame)
 
 
 @contextmanager
@@ -171,7 +158,13 @@ def _decode_to(container: Any, stream: Any, start: float, stop: float | None) ->
     return shown
 
 
-def _picture(frame: Any) -> Image.Image:
-    untagged = frame.colorspace == _UNSPECIFIED and frame.height >= _HD_LINES
-    picture: Image.Image = frame.to_image(**({"src_colorspace": "ITU709"} if untagged else {}))
+def picture(frame: Any) -> Image.Image:
+    """A frame in RGB."""
+    picture: Image.Image = frame.to_image(**untagged(frame))
     return picture
+
+
+def untagged(frame: Any) -> dict[str, str]:
+    """What is to be said to FFmpeg of the colours of a frame that does not tell."""
+    hd = frame.colorspace == _UNSPECIFIED and frame.height >= _HD_LINES
+    return {"src_colorspace": "ITU709"} if hd else {}

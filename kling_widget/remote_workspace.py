@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import media, mp4_metadata, scratch
+from . import media, mp4_metadata, posters, scratch
 from .databases import Database, database_of
 from .errors import DownloadError, KlingError, StoreError
 from .ledger_row import row_of
@@ -180,7 +180,7 @@ class RemoteWorkspace(Workspace):
         """
         self._put_record(video, row)
         with contextlib.suppress(DownloadError):  # no frame to be had: the vendor's word for what it is stands
-            self.store.write(media.poster(video), f"videos/{video.stem}.jpg")
+            self.store.write(posters.first_look(video, [posters.POSTER])[1][0], f"videos/{video.stem}.jpg")
         self.store.put(video, f"videos/{video.name}")
         self._trim()
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import media, notebook_files, video_page
+from . import media, notebook_files, posters, video_page
 from .errors import DownloadError, ImageError
 from .notebook_files import notebook_relative as notebook_relative
 from .notebook_files import running_cell
@@ -78,7 +78,7 @@ class Video:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.first_frame_source = first_frame_source
         self.shown_in_cell: int | None = None
-        self._small_pictures: tuple[str, str] | None = None
+        self._data_uris: tuple[str, str] | None = None
         self.embedded = False
 
     @property
@@ -157,31 +157,36 @@ class Video:
     def poster(self) -> Bytes:
         """The first frame as a JPEG (bytes), at most 25 KB and 480 px. Raises `DownloadError` as `first_frame` does."""
         elsewhere = self._elsewhere
-        return (elsewhere.poster() if elsewhere is not None else None) or media.poster(self.path)
+        return (elsewhere.poster() if elsewhere is not None else None) or self._first_look(posters.POSTER)[0]
 
     @property
-    def small_pictures(self) -> tuple[str, str] | None:
-        """Poster and fallback picture as data URIs for a page; None if there is no frame to be had now."""
-        if self._small_pictures is None:
-            self._small_pictures = video_page.data_uris(self)
-        return self._small_pictures
+    def data_uris(self) -> tuple[str, str] | None:
+        """Poster and fallback picture for a page; None if there is no frame to be had now."""
+        if self._data_uris is None:
+            self._data_uris = video_page.data_uris(self)
+        return self._data_uris
 
-    @property
-    def small_frame(self) -> Image.Image:
-        """The first frame, or where only a store has the file its poster. Raises as `first_frame` does."""
-        from .images import SourceImage
+    def small_pictures(self, *wanted: posters.Small) -> list[Bytes]:
+        """The first frame as small pictures, or where only a store has the file its poster.
 
+        Raises `DownloadError` as `first_frame` does.
+        """
         elsewhere = self._elsewhere
         if elsewhere is not None and (poster := elsewhere.poster()) is not None:
+            from .images import SourceImage
+
             with contextlib.suppress(ImageError):  # anybody may have put it there
-                return SourceImage.load(poster).pil()
-        return self.first_frame
+                return SourceImage.load(poster).small_pictures(*wanted)
+        return self._first_look(*wanted)
+
+    def _first_look(self, *wanted: posters.Small) -> list[Bytes]:
+        self.__dict__["info"], pictures = posters.first_look(self.path, wanted)  # `info` need not open it again
+        return pictures
 
     @property
     def first_frame(self) -> Image.Image:
         """The first frame, decoded. Raises `DownloadError` if the file cannot be read."""
-        self.__dict__["info"], frame = media.first_look(self.path)  # `info` need not open it again
-        return frame
+        return media.frame_at(self.path, "first")
 
     @property
     def last_frame(self) -> Image.Image:

@@ -14,20 +14,17 @@ from html import escape, unescape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import media
 from .errors import DownloadError
-from .money import charge
 from .notebook_files import in_marimo_cell, notebook_relative
-from .picture_codec import small_picture
 from .picture_files import human_size
+from .posters import EDGE, Small
 
 if TYPE_CHECKING:
     from .video import Video
 
 _SHOWN = (640, 480)  # pixels; ours: a clip takes no more of the page than this, upright ones included
-_POSTER_BYTES = 13_000  # ours: with `_FALLBACK_BYTES`, as Base64, some 25 KB in the notebook for each clip
-_FALLBACK_BYTES = 6_000
-_FALLBACK_EDGE = 320  # pixels
+# Ours: together, as Base64, some 25 KB in the notebook for each clip.
+_POSTER, _FALLBACK = Small("WEBP", EDGE, 13_000), Small("JPEG", 320, 6_000)
 _PROMPT_SHOWN = 400  # characters of a prompt in a caption; the whole of it is in `metadata`
 _CAPTION = "margin-top:4px;font-size:90%;overflow-wrap:anywhere;color:var(--jp-ui-font-color2, #757575)"
 
@@ -37,9 +34,9 @@ _CACHE_HERE = " With <code>KLING_WIDGET_CACHE</code> set to a folder below the n
 def figure(video: Video, host: str) -> str:
     """The clip with its caption: a player, or its poster and a sentence, never a blank."""
     source, note = _source(video, host)
-    pictures = video.small_pictures
+    pictures = video.data_uris
     alt = escape(prompt(video)[:120] or "A frame of the video")
-    shown = f'<img src="{pictures[1]}" alt="{alt}" width="{_FALLBACK_EDGE}">' if pictures else ""
+    shown = f'<img src="{pictures[1]}" alt="{alt}" width="{_FALLBACK.edge}">' if pictures else ""
     if source:
         poster = f' poster="{pictures[0]}"' if pictures else ""
         shown = (
@@ -66,13 +63,18 @@ def settings(video: Video) -> str:
     size, seconds = "", given.get("duration")
     with contextlib.suppress(DownloadError):  # then what was asked for is all that is known
         size, seconds = f"{video.width} × {video.height}", seconds or round(video.duration, 1)
-    scale, take, usd = given.get("cfg_scale"), given.get("take"), given.get("usd")
+    charged = ""
+    if isinstance(usd := given.get("usd"), (int, float)):
+        from .money import charge  # only now, for it takes as long as all the rest of a caption
+
+        charged = charge(usd, str(given.get("provider")))
+    scale, take = given.get("cfg_scale"), given.get("take")
     parts = [
         f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
         f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
         f"take {take}" if isinstance(take, int) and take > 1 else "",
         size,
-        charge(usd, str(given.get("provider"))) if isinstance(usd, (int, float)) else "",
+        charged,
         "simulated" if given.get("simulated") else "",
     ]
     return " · ".join(part for part in parts if part)
@@ -97,13 +99,12 @@ def shown_path(path: Path) -> str:
 def data_uris(video: Video) -> tuple[str, str] | None:
     """Poster (WebP: sharper in as few bytes) and what readers see that know no video tag (JPEG)."""
     try:
-        frame = video.small_frame
+        poster, fallback = video.small_pictures(_POSTER, _FALLBACK)
     except DownloadError:
-        if video.first_frame_source is None or video.first_frame_source.data is None:
+        source = video.first_frame_source
+        if source is None or source.data is None:
             return None
-        frame = video.first_frame_source.pil()
-    poster = small_picture(frame, media.POSTER_EDGE, _POSTER_BYTES, "WEBP")
-    fallback = small_picture(frame, _FALLBACK_EDGE, _FALLBACK_BYTES, "JPEG")
+        poster, fallback = source.small_pictures(_POSTER, _FALLBACK)
     return f"data:image/webp;base64,{_base64(poster)}", f"data:image/jpeg;base64,{_base64(fallback)}"
 
 

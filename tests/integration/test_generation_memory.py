@@ -44,6 +44,6 @@ def test_a_video_that_nobody_shows_has_no_frame_decoded(tmp_path):
         unseen = studio.submit(picture(), "slow dolly in", send_anyway=True).wait(60)
         shown = studio.submit(picture(), "pan left", send_anyway=True)
         shown.on_change(lambda generation: None)
-        assert shown.wait(60)._small_pictures is not None
-        assert unseen._small_pictures is None
+        assert shown.wait(60)._data_uris is not None
+        assert unseen._data_uris is None
         assert "<img" in unseen.html()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import av
 import numpy as np
 import pytest
 from PIL import Image
 
-from kling_widget import media
+from kling_widget import media, posters
 from kling_widget.errors import DownloadError
+from kling_widget.posters import POSTER
 from tests.unit.media_samples import grey_of, make_clip
 
 
@@ -68,16 +67,9 @@ def test_the_colours_of_an_hd_clip_are_those_a_player_shows(tmp_path, tagged):
     assert np.abs(np.subtract(media.frame_at(path, "last").getpixel((9, 9)), (200, 60, 30))).max() <= 3
 
 
-def test_a_poster_is_a_small_jpeg_even_of_noise(tmp_path):
-    clip = make_clip(tmp_path / "noise.mp4", frames=2, size=(1280, 720), noise=True)
-    poster = media.poster(clip)
-    shown = Image.open(io.BytesIO(poster))
-    assert len(poster) <= 25_000
-    assert shown.format == "JPEG"
-    assert 240 <= max(shown.size) <= 480
-
-
-@pytest.mark.parametrize("read", [media.probe, media.poster, lambda path: media.frame_at(path, "last")])
+@pytest.mark.parametrize(
+    "read", [media.probe, lambda path: posters.first_look(path, [POSTER]), lambda path: media.frame_at(path, "last")]
+)
 @pytest.mark.parametrize(
     "damage", ["missing", "folder", "text", "empty", "half", "sound only", "playlist", "other format"]
 )
