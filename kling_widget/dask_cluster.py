@@ -1,49 +1,35 @@
-"""``Cluster``: a batch's Dask client: what is asked of its workers, and what is heard from them.
-
-All that touches the client happens on the client's own loop, so synchronous and asynchronous clients are one thing
-here; and Dask, which sends the source code of whoever calls it to its pages, sees none of the notebook's.
-"""
+"""``Cluster``: the workers of a batch: who they are, what is asked of them, and what is heard from them."""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import importlib.metadata
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from distributed import Client, KilledWorker
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
 
 from . import __version__, background, dask_worker
 from .backpressure import Turnstile, Window
+from .dask_client import DaskClient
 from .dask_tasks import Errand, Handover, Outcome, Secrets
 from .errors import ClusterError
 from .leases import machine_name
 
 if TYPE_CHECKING:
-    from .studio import Studio
+    from distributed import Client
 
-T = TypeVar("T")
+    from .studio import Studio
 
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between two looks at which workers there are
+AHEAD = 2  # rows on their way for each thread: the next one is there before news of the one before has travelled
 HANDED_IN = 5  # times a row is handed in before it is given up; each time Dask tries it on 4 workers (allowed-failures)
 QUIET = 1.0  # seconds in which refusals (429) heard from workers are one, as they are for a `Pacer`
-WHAT_GOES_ON = (
-    "What was accepted goes on at the vendor and is paid for once: the same batch again, with or without executor=, "
-    "takes it up."
-)
-
 # Of the standard library: it can be asked of a worker that has no kling_widget.
 _VERSION = (importlib.metadata.version, "kling-widget")
-
-
-class WorkersDiedError(Exception):
-    """Every worker that Dask tried a row on died."""
 
 
 class Cluster:
@@ -73,13 +59,13 @@ class Cluster:
         self.batch = uuid.uuid4().hex[:12]
         self.room = Turnstile(Window(1))  # rows that are on their way to a worker, or being read there
         self.workers = 0
-        self._client, self._studio = client, studio
+        self._client, self._studio = DaskClient(client), studio
         self._on_begun, self._on_status = on_begun, on_status
         self._processes: dict[str, str] = {}  # by the worker's address
         self._introducing: set[str] = set()
         self._halted = False
         self._refused_at = float("-inf")
-        self._over, self._lost = asyncio.Event(), asyncio.Event()
+        self._over = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.broken: ClusterError | None = None
@@ -97,10 +83,13 @@ class Cluster:
         if self._client.status != "running":
             state = {"newly-created": "has not been started: await it first"}.get(self._client.status, "is closed")
             raise ClusterError(f"The Dask client {state}.", hint="Nothing was submitted.")
-        scheduler = await self._on_scheduler()
+        try:
+            scheduler = await self._client.on_scheduler(*_VERSION)
+        except ImportError as error:  # importlib.metadata.PackageNotFoundError
+            raise _without("scheduler", error) from None
         if scheduler != __version__:
             raise _without("scheduler", scheduler)
-        for address, version in (await self._everywhere(*_VERSION, on_error="return")).items():
+        for address, version in (await self._client.everywhere(*_VERSION, on_error="return")).items():
             if version != __version__ and not isinstance(version, OSError):
                 raise _without(f"worker {address}", version)
         await self._look()
@@ -112,7 +101,7 @@ class Cluster:
         if not self._processes:
             await self.check()
         topic = dask_worker.topic_of(self.batch)
-        await self._there(lambda: _soon(self._client.subscribe_topic, topic, self._heard))
+        await self._client.listen(topic, self._heard)
         self._watching = asyncio.create_task(self._watch())
 
     # A row
@@ -129,28 +118,15 @@ class Cluster:
         """
         key = f"kling_widget-row-{errand.number}-{self.batch}-{attempt}-{errand.key[-6:]}"
         try:
-            return await self._there(lambda: self._made(errand, key))
+            return await self._client.result_of(dask_worker.make, errand, key=key)
         except ImportError as error:
             raise _without("worker", error) from None
-
-    async def _made(self, errand: Errand, key: str) -> Outcome:
-        """On the client's loop."""
-        future = self._client.submit(dask_worker.make, errand, key=key, pure=False)
-        try:
-            outcome: Outcome = await future
-        except KilledWorker as error:
-            raise WorkersDiedError(str(error)) from None
-        except (asyncio.CancelledError, concurrent.futures.CancelledError):
-            if self._client.status == "running":  # client.restart(), or a scheduler that came back and knows nothing
-                raise WorkersDiedError("Its task was cancelled.") from None
-            raise _lost() from None
-        return outcome
 
     def halt(self) -> None:
         """Let no worker submit anything new."""
         self._halted = True
         self.room.close()
-        background.go(self._everywhere(dask_worker.halt, self.batch, on_error="ignore"))
+        background.go(self._client.everywhere(dask_worker.halt, self.batch, on_error="ignore"))
 
     async def close(self) -> None:
         """The batch is over."""
@@ -167,25 +143,24 @@ class Cluster:
     async def _take_leave(self) -> None:
         with contextlib.suppress(ClusterError, OSError):  # the client, or the whole cluster, is being closed
             topic = dask_worker.topic_of(self.batch)
-            await self._there(lambda: _soon(self._client.unsubscribe_topic, topic))
-            await self._everywhere(dask_worker.forget, self.batch, on_error="ignore")
+            await self._client.stop_listening(topic)
+            await self._client.everywhere(dask_worker.forget, self.batch, on_error="ignore")
 
     # Workers
 
     async def _watch(self) -> None:
         while not self._over.is_set():
             await background.happens(self._over, LOOK)
-            if self._client.status in ("closing", "closed"):
-                self._lost.set()
+            if self._client.is_closed:
                 return
             with contextlib.suppress(ClusterError, OSError):  # the scheduler is away: the client is told if it stays so
                 await self._look()
 
     async def _look(self) -> None:
         """Who is there, and introduce who came."""
-        threads = await self._there(lambda: self._client.nthreads())
+        threads = await self._client.threads()
         self.workers = len(threads)
-        self.room.widen(max(sum(threads.values()), 1))
+        self.room.widen(max(AHEAD * sum(threads.values()), 1))
         before = set(self._processes.values())
         for address in set(self._processes) - set(threads):
             del self._processes[address]
@@ -217,7 +192,7 @@ class Cluster:
             await background.in_thread(self._studio.workspace.remove_mark, mark)
 
     async def _introduce_one(self, address: str, handover: Handover) -> None:
-        told = await self._everywhere(dask_worker.introduce, handover, workers=[address], on_error="return")
+        told = await self._client.everywhere(dask_worker.introduce, handover, workers=[address], on_error="return")
         answer = told.get(address)
         if answer is None or isinstance(answer, OSError):
             return  # it has gone meanwhile
@@ -252,7 +227,7 @@ class Cluster:
     async def _share(self) -> None:
         """One budget of requests for all processes."""
         processes = max(len(set(self._processes.values())), 1)
-        await self._everywhere(dask_worker.share, self._studio.provider, processes, on_error="ignore")
+        await self._client.everywhere(dask_worker.share, self._studio.provider, processes, on_error="ignore")
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
         """News from a worker, on the client's loop."""
@@ -275,59 +250,7 @@ class Cluster:
         if now - self._refused_at >= QUIET:
             self._refused_at = now
             provider = self._studio.provider
-            await self._everywhere(dask_worker.slow_down, provider, retry_after, by, on_error="ignore")
-
-    # The client, on its own loop
-
-    async def _everywhere(self, function: Callable[..., Any], *args: Any, **how: Any) -> dict[str, Any]:
-        """Call a function on workers; what each of them answered."""
-        answers: dict[str, Any] = await self._there(lambda: self._client.run(function, *args, **how))
-        return answers
-
-    async def _on_scheduler(self) -> Any:
-        try:
-            return await self._there(lambda: self._client.run_on_scheduler(*_VERSION))
-        except ImportError as error:  # importlib.metadata.PackageNotFoundError
-            return error
-
-    async def _there(self, act: Callable[[], Awaitable[T]]) -> T:
-        async def acting() -> T:
-            return await act()
-
-        if self._client.status in ("closing", "closed"):
-            raise _lost()
-        future = background.start_on(self._loop(), acting())
-        calling = asyncio.ensure_future(background.bridge(future))
-        calling.add_done_callback(_noted)  # where the connection is lost in the same moment nobody asks for it any more
-        losing = asyncio.ensure_future(self._lost.wait())
-        try:
-            await asyncio.wait([calling, losing], return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            future.cancel()
-            raise
-        finally:
-            losing.cancel()
-        if not calling.done():  # a closed client's loop stands still
-            calling.cancel()
-            raise _lost()
-        return calling.result()
-
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        loop: Any = self._client.loop  # Tornado's
-        return loop.asyncio_loop  # type: ignore[no-any-return]
-
-
-async def _soon(function: Callable[..., object], *args: object) -> None:
-    function(*args)
-
-
-def _noted(task: asyncio.Task[Any]) -> None:
-    """Say nothing in the log of an error that nobody waits for."""
-    _ = task.cancelled() or task.exception()
-
-
-def _lost() -> ClusterError:
-    return ClusterError("The connection to Dask's scheduler was lost.", hint=WHAT_GOES_ON, may_have_cost=True)
+            await self._client.everywhere(dask_worker.slow_down, provider, retry_after, by, on_error="ignore")
 
 
 def _without(who: str, version: Any) -> ClusterError:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from . import background
 from .batch_makers import Here, NothingThereError, found
 from .batch_rows import PICTURES
-from .dask_cluster import HANDED_IN, WHAT_GOES_ON, Cluster, WorkersDiedError
+from .dask_client import WHAT_GOES_ON, WorkersDiedError
+from .dask_cluster import HANDED_IN, Cluster
 from .dask_tasks import Errand, Outcome
 from .errors import KlingError, SubmissionUnknownError
 from .notebook_files import notebook_name

@@ -1,4 +1,4 @@
-"""What runs on a Dask worker. With `dask_cluster.py` the only room that knows of Dask.
+"""What runs on a Dask worker. With `dask_client.py` the only room that knows of Dask.
 
 All rows of a process share one studio, so one background loop, one client and one heartbeat of leases, however many are
 under way. A row occupies one of the worker's threads while its pictures are read and it is submitted; then it gives
@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from distributed import get_worker, secede
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .generation import Generation
     from .studio import Studio
 
+HOLD = 5.0  # seconds a row that is being submitted keeps one of the worker's threads
 PATIENCE = 60.0  # seconds a row waits until its process has been told where it works
 STATUS_DELAY = 0.3  # seconds in which changes of status are gathered; the sheet is drawn twice a second
 
@@ -186,15 +188,35 @@ def make(errand: Errand) -> Outcome:
 
     stop_listening = generation.on_change(look)
     look(generation)
-    accepted.wait()
+    # So rows go to the worker whose share of the budget of requests is free; but a vendor who does not answer must not
+    # keep the rows of others from it.
+    accepted.wait(HOLD)
     secede()
     try:
-        generation.wait()
+        with _unprofiled():
+            generation.wait()
     except KlingError as error:
         return Outcome(generation.row, generation.status, _light(error))
     finally:
         stop_listening()
     return Outcome(generation.row, generation.status)
+
+
+@contextmanager
+def _unprofiled() -> Iterator[None]:
+    """Keep Dask's sampler from a thread that waits.
+
+    It walks the stack of every thread that has a task a hundred times a second: with a hundred rows under way that
+    takes half of the worker's processor time, and its page shows nothing but them.
+    """
+    worker, thread = get_worker(), threading.get_ident()
+    with worker.active_threads_lock:
+        key = worker.active_threads.pop(thread)
+    try:
+        yield
+    finally:
+        with worker.active_threads_lock:
+            worker.active_threads[thread] = key
 
 
 def _place_of(batch: str) -> Place:

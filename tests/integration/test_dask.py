@@ -6,6 +6,7 @@ import itertools
 import os
 import pickle
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import dask_cluster, dask_tasks, dask_worker, leases, pacing, retry
+from kling_widget import dask_client, dask_cluster, dask_tasks, dask_worker, leases, pacing, retry
 from kling_widget.credentials import ApiKey
 from kling_widget.databases import Database
 from kling_widget.simulator import SimulatorServer
@@ -299,6 +300,18 @@ def test_without_workers_it_waits_for_one_says_so_and_can_be_stopped(
     assert paid_once(vendor, tmp_path) == 4
 
 
+def test_a_vendor_that_does_not_answer_keeps_no_worker_from_the_rows_of_another(
+    client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        stuck = start_on(vendor, tmp_path / "stuck", rows_of(cat, 2 * WORKERS), executor=client, base_url=url)
+        eventually(lambda: len(stuck.under_way()) == 2 * WORKERS)
+        made = start_on(vendor, tmp_path, rows_of(cat, 4), executor=client).wait(DEADLINE)
+        assert [each.status for each in made] == ["completed"] * 4
+        stuck.stop()
+
+
 # Beyond one machine
 
 
@@ -401,7 +414,7 @@ def test_a_row_whose_workers_all_die_is_given_up_and_stops_no_other(
     async def deadly(self: dask_cluster.Cluster, errand: dask_tasks.Errand, attempt: int) -> dask_tasks.Outcome:
         if errand.number == 1:
             handed_in.append(attempt)
-            raise dask_cluster.WorkersDiedError("Attempted to run the task on 4 different workers.")
+            raise dask_client.WorkersDiedError("Attempted to run the task on 4 different workers.")
         return await make(self, errand, attempt)
 
     monkeypatch.setattr(dask_cluster.Cluster, "make", deadly)
