@@ -3,16 +3,16 @@ import type { Slot } from "./model";
 
 /** Bytes a chunk. Every host carries 512 KB (docs/architecture.md); this is below it whichever way a KB is counted. */
 export const CHUNK = 500_000;
-/** Bytes a chunk may grow to on a Jupyter server's page: its websocket carries 10 MB, and each message costs 30 ms. */
+/** Bytes a chunk may grow to on a Jupyter server's page: its websocket carries 10 MB, and each message costs a moment. */
 export const LARGEST = 4_000_000;
 /** Milliseconds: what is answered faster may be larger, so that a slow line still shows how far it has got. */
 const FAST = 300;
 /** Milliseconds the next chunk may take, going by the one that was answered. */
 const STEP = 1_500;
-/** Bytes of a file that is read at once while its first chunk is on its way: between sends, reading takes far longer. */
+/** Bytes under way once the kernel has answered the first chunk. */
+const ROOM = 4 * CHUNK;
+/** Bytes under way on a Jupyter server's page, if none of them will seem overdue; so many are read at once. */
 const AHEAD = 32_000_000;
-/** Chunks in flight once the kernel has answered the first. */
-const WINDOW = 4;
 /** Milliseconds a chunk may go unanswered before it is sent again; grows with the slowest answer seen. */
 const TIMEOUT = 5_000;
 /** Milliseconds between looks at what is overdue. */
@@ -27,6 +27,11 @@ interface Flight {
   sent: number;
   /** When the kernel first said anything after this chunk left, null while it has been silent. */
   heard: number | null;
+}
+
+interface Piece {
+  bytes: ArrayBuffer;
+  sha256: string | null;
 }
 
 interface Events {
@@ -48,12 +53,14 @@ export class Upload {
   readonly id = unique();
   #next = 0;
   #size = CHUNK;
+  #room = CHUNK;
   #arrived = 0;
-  #whole: Promise<ArrayBuffer | null> | null = null;
+  /** By offset, what was read before it is sent: chunks of this size. */
+  #ahead = new Map<number, Promise<Piece>>();
+  #aheadSize = 0;
   #done = new Set<number>();
   #flights = new Map<number, Flight>();
   #damages = new Map<number, number>();
-  #answered = false;
   #slowest = 0;
   #probe = TIMEOUT;
   #over = false;
@@ -78,6 +85,7 @@ export class Upload {
   /** Stop sending. What the kernel already has it forgets when the next upload for this slot begins. */
   cancel(): void {
     this.#over = true;
+    this.#ahead.clear();
     clearInterval(this.#looking);
     this.#deaf();
   }
@@ -99,35 +107,53 @@ export class Upload {
   }
 
   #fill(): void {
-    while (!this.#paused && this.#next < this.file.size && this.#flights.size < (this.#answered ? WINDOW : 1)) {
+    while (!this.#paused && this.#next < this.file.size && this.#underWay() + this.#size <= this.#room) {
       void this.#send(this.#next, this.#size);
       this.#next += this.#size;
     }
   }
 
+  #underWay(): number {
+    let bytes = 0;
+    for (const { size } of this.#flights.values()) bytes += size;
+    return bytes;
+  }
+
   async #send(offset: number, length: number): Promise<void> {
     const flight: Flight = { size: length, sent: Number.POSITIVE_INFINITY, heard: null };
     this.#flights.set(offset, flight);
-    let bytes: ArrayBuffer;
+    const ahead = length === this.#aheadSize && this.#ahead.get(offset);
+    this.#ahead.delete(offset);
+    let piece: Piece;
     try {
-      bytes = await this.#read(offset, offset + length);
+      piece = await (ahead || this.#read(offset, length));
     } catch {
       this.#finish(() => this.events.failed(`${this.file.name} can no longer be read. Choose it again.`));
       return;
     }
-    const sha256 = await hash(bytes);
     if (this.#over || this.#done.has(offset)) return;
     flight.sent = performance.now();
     const { name, type, size } = this.file;
-    const fields = { upload: this.id, slot: this.slot, name, media_type: type, size, offset, sha256 };
-    this.channel.send("upload", fields, { buffer: bytes, acked: () => this.#news() });
-    if (!this.#answered && jupyter() && this.#next < size && size <= AHEAD)
-      this.#whole ??= this.file.arrayBuffer().catch(() => null);
+    const fields = { upload: this.id, slot: this.slot, name, media_type: type, size, offset, sha256: piece.sha256 };
+    this.channel.send("upload", fields, { buffer: piece.bytes, acked: () => this.#news() });
+    if (offset === 0) this.#readAhead();
   }
 
-  async #read(start: number, end: number): Promise<ArrayBuffer> {
-    const whole = await this.#whole;
-    return whole ? whole.slice(start, end) : await this.file.slice(start, end).arrayBuffer();
+  async #read(offset: number, length: number): Promise<Piece> {
+    const bytes = await this.file.slice(offset, offset + length).arrayBuffer();
+    return { bytes, sha256: await hash(bytes) };
+  }
+
+  /** The rest, in the chunks that it will have if the first one is answered fast: read while that is on its way. */
+  #readAhead(): void {
+    const left = this.file.size - this.#next;
+    if (!jupyter() || left <= 0 || left > AHEAD || this.#aheadSize) return;
+    this.#aheadSize = even(left, LARGEST);
+    for (let offset = this.#next; offset < this.file.size; offset += this.#aheadSize) {
+      const piece = this.#read(offset, this.#aheadSize);
+      piece.catch(() => {}); // said when it is to be sent
+      this.#ahead.set(offset, piece);
+    }
   }
 
   #news(): void {
@@ -143,10 +169,11 @@ export class Upload {
     this.#flights.delete(offset);
     const took = performance.now() - flight.sent;
     this.#slowest = Math.max(this.#slowest, took);
-    this.#answered = true;
+    this.#room = Math.max(this.#room, ROOM);
     if (!ok) return this.#damaged(offset, flight.size);
     this.#done.add(offset);
     if (took < FAST && flight.size === this.#size && jupyter()) this.#grow(took);
+    if (this.#size !== this.#aheadSize) this.#ahead.clear();
     this.#arrived += Math.min(flight.size, this.file.size - offset);
     this.events.progress(Math.floor((100 * this.#arrived) / this.file.size));
     if (this.#arrived < this.file.size || this.#flights.size) return this.#fill();
@@ -154,11 +181,12 @@ export class Upload {
     this.events.arrived();
   }
 
-  /** Larger chunks for what is left, of one size: a small last one costs a message as well. */
+  /** Larger chunks for what is left, and more of them under way, by what the last one took (milliseconds). */
   #grow(took: number): void {
-    const size = Math.min(Math.floor((this.#size * STEP) / took), LARGEST);
-    const left = this.file.size - this.#next;
-    this.#size = Math.max(this.#size, Math.ceil(left / Math.max(1, Math.ceil(left / size))));
+    const rate = this.#size / took;
+    const size = even(this.file.size - this.#next, Math.min(Math.floor(rate * STEP), LARGEST));
+    this.#size = Math.max(this.#size, size);
+    this.#room = Math.max(this.#room, Math.min(rate * TIMEOUT, AHEAD));
   }
 
   #damaged(offset: number, size: number): void {
@@ -182,6 +210,11 @@ export class Upload {
     this.#probe = Math.min(this.#probe * 2, 30_000);
     void this.#send(offset, flight.size);
   }
+}
+
+/** Bytes of each of as few chunks of one size as have at most `most`: a small last one costs a message as well. */
+function even(left: number, most: number): number {
+  return Math.ceil(left / Math.max(1, Math.ceil(left / most)));
 }
 
 /** Whether a Jupyter server gave this page: it left its settings here (`PageConfig` of @jupyterlab/coreutils). */
