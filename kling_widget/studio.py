@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import threading
 import weakref
@@ -19,7 +18,6 @@ from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import StoreError
 from .leases import Leases
-from .notebook_files import notebook_name
 from .rules import check_generation_id, check_take
 from .studio_access import StudioAccess
 from .workspaces import workspace_at
@@ -168,22 +166,13 @@ class Studio(StudioAccess):
         notebook
             Where it is asked for; by default in this process.
         """
-        import msgspec
-
-        from .ledger_row import Row
-        from .request import new_client_request_id
+        from . import new_rows
 
         check_take(take)
-        row = Row(
-            client_request_id=client_request_id or new_client_request_id(),
-            provider=self.provider,
-            request_hash=request.content_hash(),
-            take=1 if take == "new" else take,
-            request=msgspec.to_builtins(request.body()),
-            pictures=dict(pictures),
-            time_factor=self.time_factor if self.simulated else None,
-            notebook=notebook or notebook_name(),
-        )
+        row = new_rows.asked_for(
+            request, pictures, take, provider=self.provider, time_factor=self.time_factor if self.simulated else None,
+            client_request_id=client_request_id, notebook=notebook,
+        )  # fmt: skip
         row, ours = self._admit(row, budget, new_take=take == "new")
         if ours:
             self.account.balance = None  # no longer what it was
@@ -203,20 +192,9 @@ class Studio(StudioAccess):
         new_take
             False for one that was refused, and so gave its take back.
         """
-        from .ledger_row import Row
-        from .request import new_client_request_id
+        from . import new_rows
 
-        earlier = generation.row
-        row = Row(
-            client_request_id=new_client_request_id(),
-            provider=earlier.provider,
-            request_hash=earlier.request_hash,
-            take=earlier.take,
-            request=earlier.request,
-            pictures=earlier.pictures,
-            time_factor=earlier.time_factor,
-            notebook=notebook_name(),
-        )
+        row = new_rows.asked_for_again(generation.row)
         row, _ = self._admit(row, budget, new_take=new_take)
         self.account.balance = None
         return self.go_on(row)
@@ -307,9 +285,6 @@ class Studio(StudioAccess):
         MissingKeyError
             No key anywhere, and the video is not here yet.
         """
-        from .ledger_row import Row
-        from .request import new_client_request_id
-
         row = None
         if self.has_ledger:
             ledger = self.workspace.ledger
@@ -317,14 +292,9 @@ class Studio(StudioAccess):
         if row is None:
             self.require_key()
             check_generation_id(generation_id)
-            stranger = Row(
-                client_request_id=new_client_request_id(),
-                provider=self.provider,
-                request_hash=f"resumed:{hashlib.sha256(generation_id.encode()).hexdigest()[:56]}",
-                status="queued",
-                generation_id=generation_id,
-            )
-            row, _ = self.workspace.ledger.admit(stranger)
+            from . import new_rows
+
+            row, _ = self.workspace.ledger.admit(new_rows.made_elsewhere(generation_id, self.provider))
         self._forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
         return self.go_on(row)
 
