@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 GLANCE = 0.2  # seconds from the first line of a widget in a notebook until it works on, should nobody display it
+PAINTING = 0.1  # seconds that the page gets for itself then: threads of one kernel take turns
 READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 
 
@@ -258,6 +259,8 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
     async def _begin(self, patience: float) -> None:
         """Say what a clip costs and show what there is, after the widget is displayed: both would keep it waiting."""
         await background.happens(self._shown, patience)
+        if patience:
+            await asyncio.sleep(PAINTING)
         self._begun = True
         background.go(self._refresh_estimate())
         await self._take_up()
