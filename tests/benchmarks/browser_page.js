@@ -64,6 +64,21 @@ window.stopwatch = {
     return performance.timeOrigin + performance.now();
   },
 
+  // Presses a button in a notebook's output and resolves when `selector` says `text`.
+  press({ path, button, selector, text }) {
+    const { node } = window.lab.panel(path);
+    const said = this.appears(node, () => node.querySelector(selector)?.textContent === text);
+    [...node.querySelectorAll("button")].find((each) => each.textContent === button).click();
+    return said;
+  },
+
+  // Resolves when the bar of an upload that has begun is gone.
+  async uploaded({ path, selector }) {
+    const { node } = window.lab.panel(path);
+    await this.appears(node, () => node.querySelector(selector));
+    await this.appears(node, () => !node.querySelector(selector));
+  },
+
   // What becomes of a file that a widget sends whole: its kernel has it and says so in `selector`, or the connection
   // to the kernel breaks.
   fate({ path, selector, text }) {

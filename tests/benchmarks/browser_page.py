@@ -5,39 +5,47 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from playwright.sync_api import Browser, sync_playwright
 
 from scripts.browser import MISSING, find_browser
+from scripts.jupyter import RunningServer
+from tests.benchmarks.quiet_page import QuietPage, open_quiet_page
 from tests.conftest import OURS
-from tests.e2e.lab import CHROMIUM_ARGUMENTS, Lab, start_server
-from tests.e2e.notebook import Notebook
+from tests.e2e.lab import CHROMIUM_ARGUMENTS, IN_PAGE, NEWEST, Lab, start_server
+from tests.e2e.notebook import Notebook, write_notebook
 
+FOLDER = "benchmarks"
 STOPWATCH = Path(__file__).with_suffix(".js")
 PATIENCE = 120_000
 """Milliseconds until what a benchmark waits for must have happened: then it is stuck, not slow."""
 
 
-@contextmanager
-def open_browser() -> Iterator[Browser]:
-    """The distribution's Chromium, as the browser tests start it."""
+def chromium() -> str:
+    """Path of the distribution's Chromium."""
     program = find_browser()
     if program is None:
         raise SystemExit(MISSING)
+    return program
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """The distribution's Chromium, as the browser tests start it."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(CHROMIUM_ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS))
         yield browser
         browser.close()
 
 
 @contextmanager
-def open_lab(browser: Browser) -> Iterator[Lab]:
-    """A JupyterLab with nobody's key, nothing of the user's, and the stopwatch in its page.
+def open_server() -> Iterator[RunningServer]:
+    """A JupyterLab with nobody's key and nothing of the user's.
 
     Its kernels find no keyring, as after ``pip install kling-widget``: it is an extra, and importing it takes 25 ms.
     """
@@ -49,16 +57,59 @@ def open_lab(browser: Browser) -> Iterator[Lab]:
         (extras / "keyring.py").write_text("raise ImportError")
         server = start_server(Path(home), {"PYTHONPATH": str(extras)})
         try:
-            folder = server.root / "benchmarks"
-            folder.mkdir()
-            lab = Lab(server, browser, folder)
-            lab.page.set_default_timeout(PATIENCE)
-            lab.page.add_init_script(path=STOPWATCH)
-            lab.load()
-            yield lab
-            lab.close()
+            (server.root / FOLDER).mkdir()
+            yield server
         finally:
             server.stop()
+
+
+@contextmanager
+def open_lab(server: RunningServer, browser: Browser) -> Iterator[Lab]:
+    """It in a page of Playwright's, with the stopwatch."""
+    lab = Lab(server, browser, server.root / FOLDER)
+    lab.page.set_default_timeout(PATIENCE)
+    lab.page.add_init_script(path=STOPWATCH)
+    lab.load()
+    yield lab
+    lab.close()
+
+
+@dataclass
+class QuietLab:
+    """JupyterLab in a page that nobody listens to.
+
+    Attributes
+    ----------
+    page
+        The page.
+    root, folder
+        What the server serves, and where the notebooks are.
+    """
+
+    page: QuietPage
+    root: Path
+    folder: Path
+
+    def notebook(self, cells: Sequence[str], *, name: str) -> Notebook:
+        """Write a notebook, open it, and wait for its kernel."""
+        path = self.folder / name
+        write_notebook(path, cells, NEWEST)
+        notebook = Notebook(cast(Any, self.page), self.root, path, NEWEST, {})
+        notebook.open()
+        return notebook
+
+
+@contextmanager
+def open_quiet_lab(server: RunningServer) -> Iterator[QuietLab]:
+    """It in such a page, with the stopwatch."""
+    home = server.home / "quiet"
+    with open_quiet_page(chromium(), CHROMIUM_ARGUMENTS, home, PATIENCE / 1000) as page:
+        page.goto(server.address("lab?reset"))
+        page.wait_for_function("() => window.jupyterapp?.restored && true")
+        for script in (IN_PAGE, STOPWATCH):
+            page.run_script(script)
+        page.evaluate("() => window.lab.ready()")
+        yield QuietLab(page, server.root, server.root / FOLDER)
 
 
 def fresh(notebook: Notebook) -> None:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import Browser
-
-from tests.benchmarks.browser_page import Turns, ask, fresh, milliseconds
+from tests.benchmarks.browser_page import QuietLab, Turns, ask, fresh, milliseconds
 from tests.benchmarks.verdicts import verdict
-from tests.e2e.lab import Lab
 from tests.e2e.notebook import Notebook
 
 FRAME_TARGET, GROWTH_TARGET = 0.25, 0.005
@@ -66,7 +63,7 @@ def growth(notebook: Notebook, code: str) -> float:
     return notebook.path.stat().st_size - before - len(code)
 
 
-def report(_browser: Browser, lab: Lab) -> list[bool]:
+def report(lab: QuietLab) -> list[bool]:
     """Print the lines about clips; whether each target is reached."""
     clip = film(lab.folder / "clip.mp4")
     notebook = lab.notebook([""], name="video.ipynb")

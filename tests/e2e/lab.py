@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import nbformat
     from playwright.sync_api import Browser, Locator
 
-__all__ = ["CHROMIUM_ARGUMENTS", "KERNELS", "NEWEST", "Lab", "start_server"]
+__all__ = ["CHROMIUM_ARGUMENTS", "IN_PAGE", "KERNELS", "NEWEST", "Lab", "start_server"]
 
-HERE = Path(__file__).parent
+IN_PAGE = Path(__file__).with_name("lab.js")
 
 CHROMIUM_ARGUMENTS = (
     "--autoplay-policy=no-user-gesture-required",
@@ -73,7 +73,7 @@ class Lab(WatchedPage):
     def __init__(self, server: RunningServer, browser: Browser, folder: Path) -> None:
         super().__init__(server, browser, NOISE)
         self.folder = folder
-        self.page.add_init_script(path=HERE / "lab.js")
+        self.page.add_init_script(path=IN_PAGE)
 
     def load(self) -> None:
         """Loads JupyterLab with an empty workspace."""
