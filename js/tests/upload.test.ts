@@ -281,6 +281,23 @@ test("on a slow line chunks stay small, so that progress is seen", async () => {
   expect(chunks().map(({ buffer }) => buffer!.byteLength)).toEqual(Array(6).fill(CHUNK));
 });
 
+test("no more is on its way than the line carried before, so that it isn't clogged for the rest of the notebook", async () => {
+  document.body.insertAdjacentHTML("beforeend", '<script id="jupyter-config-data" type="application/json">{}</script>');
+  const held: SentOf<"upload">[] = [];
+  kernel((message) => held.push(message));
+  const { ui } = show(model);
+  choose(ui.getByLabelText("First frame"), picture(30_000_000));
+  await until(() => held.length);
+  await pass(250); // 2 MB a second
+  receiver.take(held.shift()!);
+  await until(() => held.length === 3);
+  await pass(50);
+  document.getElementById("jupyter-config-data")!.remove();
+  const sizes = held.map(({ buffer }) => buffer!.byteLength);
+  expect(Math.max(...sizes)).toBeLessThanOrEqual(3_000_000); // a second and a half
+  expect(sizes.reduce((sum, size) => sum + size)).toBeLessThanOrEqual(10_000_000); // what takes five seconds
+});
+
 test("a large picture is drawn after its first two seconds, so that drawing it doesn't hold up sending it", async () => {
   kernel(() => {});
   const { ui, el } = show(model);
