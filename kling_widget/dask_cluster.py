@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between two looks at which workers there are
-AHEAD = 2  # rows on their way for each thread: the next one is there before news of the one before has travelled
 HANDED_IN = 5  # times a row is handed in before it is given up; each time Dask tries it on 4 workers (allowed-failures)
 QUIET = 1.0  # seconds in which refusals (429) heard from workers are one, as they are for a `Pacer`
 # Of the standard library: it can be asked of a worker that has no kling_widget.
@@ -160,7 +159,7 @@ class Cluster:
         """Who is there, and introduce who came."""
         threads = await self._client.threads()
         self.workers = len(threads)
-        self.room.widen(max(AHEAD * sum(threads.values()), 1))
+        self.room.widen(max(sum(threads.values()), 1))
         before = set(self._processes.values())
         for address in set(self._processes) - set(threads):
             del self._processes[address]
