@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 LOOK = 1.0  # seconds between two looks at which workers there are
 HANDED_IN = 5  # times a row is handed in before it is given up; each time Dask tries it on 4 workers (allowed-failures)
 QUIET = 1.0  # seconds in which refusals (429) heard from workers are one, as they are for a `Pacer`
+
 # Of the standard library: it can be asked of a worker that has no kling_widget.
 _VERSION = (importlib.metadata.version, "kling-widget")
 
