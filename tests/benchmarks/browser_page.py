@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from tests.e2e.lab import CHROMIUM_ARGUMENTS, IN_PAGE, NEWEST, Lab, start_server
 from tests.e2e.notebook import Notebook, write_notebook
 
 FOLDER = "benchmarks"
+SETTLED = 0.4
+"""Seconds between two measures: what a widget looks up once it is displayed must not fall into the next one's time."""
 STOPWATCH = Path(__file__).with_suffix(".js")
 PATIENCE = 120_000
 """Milliseconds until what a benchmark waits for must have happened: then it is stuck, not slow."""
@@ -127,6 +130,7 @@ def ask(notebook: Notebook, function: str, **argument: str) -> Any:
 def milliseconds(notebook: Notebook, function: str, **argument: str) -> float:
     """What one of the stopwatch's measures says of a cell, in a notebook without the outputs of the round before."""
     ask(notebook, "clear")
+    time.sleep(SETTLED)
     return float(ask(notebook, function, **argument))
 
 
