@@ -160,8 +160,8 @@ def _decode_to(container: Any, stream: Any, start: float, stop: float | None) ->
 
 def picture(frame: Any) -> Image.Image:
     """A frame in RGB."""
-    picture: Image.Image = frame.to_image(**untagged(frame))
-    return picture
+    rgb: Image.Image = frame.to_image(**untagged(frame))
+    return rgb
 
 
 def untagged(frame: Any) -> dict[str, str]:

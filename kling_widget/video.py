@@ -186,7 +186,9 @@ class Video:
     @property
     def first_frame(self) -> Image.Image:
         """The first frame, decoded. Raises `DownloadError` if the file cannot be read."""
-        return media.frame_at(self.path, "first")
+        with media.opened_at_first_frame(self.path) as (info, frame):
+            self.__dict__["info"] = info  # need not open it again
+            return media.picture(frame)
 
     @property
     def last_frame(self) -> Image.Image:
