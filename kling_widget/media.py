@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,9 @@ LARGEST_VIDEO = 1 << 30  # bytes; a 10 s clip at 1080p is some 20 MB, so a gigab
 _TAIL = 1.0  # seconds before the end from which the last frame is sought; a seek lands on a key frame before it
 _HD_LINES = 720  # from here on players take untagged video as BT.709, below as BT.601 (ITU-R BT.709, BT.601)
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED (libavutil/pixfmt.h)
+# FFmpeg decodes a frame as it opens a file, to learn what the header of an MP4 doesn't say. Whoever decodes one next
+# learns it then: opening a clip in 1080p takes 2 ms instead of 14. Options of avformat_find_stream_info.
+_HEADER_ONLY = {"skip_frame": "all", "probesize": "32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def probe(path: str | os.PathLike[str]) -> MediaInfo:
     DownloadError
         The file is missing, not an MP4, or has no picture in it.
     """
-    with _opened(path) as (container, stream):
+    with _opened(path, {}) as (container, stream):
         return _info(container, stream)
 
 
@@ -104,12 +107,12 @@ def frame_at(path: str | os.PathLike[str], when: float | Literal["first", "last"
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Any]]:
+def _opened(path: str | os.PathLike[str], options: Mapping[str, str] = _HEADER_ONLY) -> Iterator[tuple[Any, Any]]:
     import av
 
     try:
         # An open file and a named format: FFmpeg takes neither a path nor a playlist for an address to fetch.
-        with open(path, "rb") as file, av.open(file, format="mp4") as container:
+        with open(path, "rb") as file, av.open(file, format="mp4", options=dict(options)) as container:
             if not container.streams.video:
                 raise _unreadable(path, "it has no picture in it")
             yield container, container.streams.video[0]

@@ -21,8 +21,8 @@ _SMALLEST = 16  # pixels, from which on no picture is made smaller
 _ENCODERS: dict[str, tuple[str, str, str, tuple[dict[str, str], ...]]] = {
     "WEBP": (
         "libwebp", "yuv420p", "MPEG",
-        # compression_level 2: half the time of 4 for 2 % more bytes, measured on a frame full of grain
-        tuple({"quality": str(quality), "compression_level": "2"} for quality in (82, 70, 55, 40)),
+        # compression_level 1: a quarter of the time of 4 for a sixth more bytes, measured on a frame full of grain
+        tuple({"quality": str(quality), "compression_level": "1"} for quality in (82, 70, 55, 40)),
     ),
     "JPEG": ("mjpeg", "yuvj420p", "JPEG", tuple({"qmin": str(scale), "qmax": str(scale)} for scale in (4, 7, 11, 16))),
 }  # fmt: skip
