@@ -250,7 +250,7 @@ class Client:
     async def _ask(self, by: http.AsyncClient, method: str, path: str, **what: Any) -> http.Response:
         """Ask when it is our turn; that we were refused concerns all who share the budget."""
         if self._gate is not None:
-            await self._gate.turn()
+            await self._gate.turn(first=method == "POST")
         response = await ask(by, method, path, **what)
         if self._gate is not None and response.status_code == 429:
             self._gate.refused(retry.parse_retry_after(response.headers.get("retry-after")))

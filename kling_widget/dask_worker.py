@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
     from .generation import Generation
+    from .ledger_row import Row
     from .studio import Studio
 
 HOLD = 5.0  # seconds a row that is being submitted keeps one of the worker's threads
@@ -196,7 +197,7 @@ def make(errand: Errand) -> Outcome:
         with _unprofiled():
             generation.wait()
     except KlingError as error:
-        return Outcome(generation.row, generation.status, _light(error))
+        return Outcome(generation.row, generation.status, _light(_as_first_told(generation.row, error)))
     finally:
         stop_listening()
     return Outcome(generation.row, generation.status)
@@ -239,12 +240,20 @@ def _place_of(batch: str) -> Place:
 
 
 def _asked_for(place: Place, errand: Errand) -> Generation:
+    """Its generation: new, or the one there is. The ledger takes a second submission of one name for the first."""
     studio = place.studio
-    ran_before = studio.workspace.ledger.get(errand.key) if studio.has_ledger else None
-    if ran_before is not None:  # on a worker that died, or that Dask lost sight of: whoever holds the lease goes on
-        if (ran_before.status, ran_before.error_name) == ("rejected", RateLimitError.__name__):
-            raise RateLimitError(str(ran_before.error_message))
+    try:
+        return _entered(place, errand)
+    except (ImageError, NothingThereError):
+        # Perhaps asked for on a worker that died, or that Dask lost sight of: then whoever holds the lease goes on.
+        ran_before = studio.workspace.ledger.get(errand.key) if studio.has_ledger else None
+        if ran_before is None:
+            raise
         return studio.go_on(ran_before)
+
+
+def _entered(place: Place, errand: Errand) -> Generation:
+    studio = place.studio
     if errand.fields is not None:
         try:
             draft, there = found(studio, errand.fields, errand.take)
@@ -265,6 +274,13 @@ def _asked_for(place: Place, errand: Errand) -> Generation:
         return studio.enter(
             request, pictures, errand.take, errand.budget, client_request_id=errand.key, notebook=errand.notebook
         )
+
+
+def _as_first_told(row: Row, error: KlingError) -> KlingError:
+    """Why it was refused, also where a worker was told that died: after a 429 the batch submits it once more."""
+    if (row.status, row.error_name) != ("rejected", RateLimitError.__name__) or isinstance(error, RateLimitError):
+        return error
+    return RateLimitError(str(row.error_message))
 
 
 def _light(error: KlingError) -> KlingError:

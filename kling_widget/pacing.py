@@ -1,12 +1,14 @@
 """One budget of requests a second for everything that asks the same provider; and less of it when the provider says so.
 
-The decisions are pure: time comes in as an argument. Only :meth:`Gate.turn` waits.
+Submissions go before questions: what is asked for later is made later, and a question that waits loses nothing.
+The decisions are pure: time comes in as an argument. Only a `Gate` waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -95,14 +97,36 @@ class Gate:
     def __init__(self, limit: float = REQUESTS_PER_SECOND) -> None:
         self.pacer = Pacer(limit)
         self.on_refusal: Callable[[float | None], object] = lambda retry_after: None
+        self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())  # those that go first, and the rest
+        self._serving: asyncio.Task[None] | None = None
 
-    async def turn(self) -> None:
-        """Wait until it is our turn to ask."""
-        while True:
+    async def turn(self, *, first: bool = False) -> None:
+        """Wait until it is our turn to ask; with `first` before everything that waits without it."""
+        here = asyncio.get_running_loop()
+        if self._serving is not None and self._serving.get_loop() is not here:  # the loop before a fork: nobody serves
+            self._waiting, self._serving = (deque(), deque()), None
+        mine = here.create_future()
+        self._waiting[not first].append(mine)
+        if self._serving is None or self._serving.done():
+            self._serving = here.create_task(self._serve())
+        await mine
+
+    async def _serve(self) -> None:
+        """Hand out one moment after the other, as long as anybody waits."""
+        while self._next_queue() is not None:
             slot = self.pacer.slot(time.monotonic())
             await asyncio.sleep(max(slot.at - time.monotonic(), 0.0))
-            if self.pacer.stands(slot):
-                return
+            if self.pacer.stands(slot) and (queue := self._next_queue()) is not None:
+                queue.popleft().set_result(None)
+
+    def _next_queue(self) -> deque[asyncio.Future[None]] | None:
+        """Where the one waits whose turn it is; who was cancelled meanwhile is forgotten."""
+        for queue in self._waiting:
+            while queue and queue[0].done():
+                queue.popleft()
+            if queue:
+                return queue
+        return None
 
     def refused(self, retry_after: float | None) -> None:
         """The provider answered 429."""

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dask
@@ -25,7 +26,8 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import dask_client, dask_cluster, dask_tasks, dask_worker, leases, pacing, retry
+from kling_widget import dask_client, dask_cluster, dask_tasks, dask_worker, leases, new_rows, pacing, retry
+from kling_widget.batch_makers import NothingThereError, found
 from kling_widget.credentials import ApiKey
 from kling_widget.databases import Database
 from kling_widget.simulator import SimulatorServer
@@ -217,6 +219,50 @@ def test_a_new_take_is_one_submission_also_where_a_worker_runs_its_row_twice(
     errand = dask_tasks.Errand("b", 0, first.key, "new", None, False, None, fields={"image": str(cat), "prompt": "p0"})
     place = dask_worker.Place(studio, worker=None, topic="")  # type: ignore[arg-type]
     assert dask_worker._asked_for(place, errand).key == first.key
+    place.halt()  # what is in the ledger is gone on with
+    assert dask_worker._asked_for(place, errand).key == first.key
+    with pytest.raises(NothingThereError):
+        dask_worker._asked_for(place, errand.once_more("another"))
+    assert len(submissions(vendor)) == 1
+
+
+def test_a_row_whose_picture_is_gone_when_a_worker_runs_it_again_goes_on(
+    client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_on(vendor, tmp_path, rows_of(cat, 1), executor=client).wait(DEADLINE)
+    studio = kw.Studio(api_key=KEY, base_url=vendor.url, workspace=tmp_path / "clips")
+    (first,) = studio.generations()
+    monkeypatch.setattr(dask_worker, "get_worker", lambda: SimpleNamespace(address="tcp://worker"))
+    gone = {"image": str(tmp_path / "gone.png"), "prompt": "p0"}
+    errand = dask_tasks.Errand("b", 0, first.key, 1, None, False, None, fields=gone)
+    place = dask_worker.Place(studio, worker=None, topic="")  # type: ignore[arg-type]
+    assert dask_worker._asked_for(place, errand).key == first.key
+    with pytest.raises(kw.ImageError, match=r"gone\.png"):
+        dask_worker._asked_for(place, errand.once_more("another"))
+
+
+def test_a_row_that_was_refused_while_its_worker_died_is_submitted_once_more(
+    client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio = kw.Studio(api_key=KEY, base_url=vendor.url, workspace=tmp_path / "clips")
+    make, ran = dask_cluster.Cluster.make, []
+
+    async def refused_before(self: dask_cluster.Cluster, errand: dask_tasks.Errand, attempt: int) -> Any:
+        if not ran:  # as by a worker that dies before it can tell
+            draft, _ = found(studio, rows_of(cat, 1)[0], 1)
+            row = new_rows.asked_for(
+                draft.request, {}, 1, provider=studio.provider, time_factor=None, client_request_id=errand.key
+            )
+            studio.workspace.ledger.admit(row)
+            told = {"error_name": "RateLimitError", "error_message": "Too many."}
+            studio.workspace.ledger.settle(errand.key, status="rejected", **told)
+        ran.append(errand.key)
+        return await make(self, errand, attempt)
+
+    monkeypatch.setattr(dask_cluster.Cluster, "make", refused_before)
+    (result,) = start_on(vendor, tmp_path, rows_of(cat, 1), executor=client).wait(DEADLINE)
+    assert result.status == "completed"
+    assert len(ran) == 2
     assert len(submissions(vendor)) == 1
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import pytest
 
@@ -35,12 +36,17 @@ def all_ask(clock: Clock, gate: Gate, how_many: int, refuse: dict[int, float] | 
     async def everybody() -> None:
         await asyncio.gather(*(one() for _ in range(how_many)))
 
+    run(clock, everybody())
+    return asked
+
+
+def run(clock: Clock, what: Coroutine[Any, Any, object]) -> None:
+    """On a loop of its own."""
     loop = VirtualLoop(clock)
     try:
-        loop.run_until_complete(everybody())
+        loop.run_until_complete(what)
     finally:
         loop.close()
-    return asked
 
 
 def most_in(window: float, asked: list[float]) -> int:
@@ -66,6 +72,53 @@ def test_a_refusal_holds_everybody_for_as_long_as_it_says_and_then_they_ask_half
     assert after[0] == pytest.approx(5.0)
     assert most_in(1.0, after[:20]) <= 7  # 10 a second before
     assert asked == sorted(asked)
+
+
+def test_a_submission_goes_before_the_questions_that_wait_and_takes_its_place_in_the_budget(clock: Clock) -> None:
+    gate, asked = Gate(10.0), list[tuple[str, float]]()
+
+    async def one(what: str, first: bool, begins: float) -> None:
+        await asyncio.sleep(begins)
+        await gate.turn(first=first)
+        asked.append((what, clock.monotonic() - 1000.0))
+
+    async def everybody() -> None:
+        questions = [asyncio.ensure_future(one("question", False, 0.0)) for _ in range(200)]
+        submissions = [asyncio.ensure_future(one("submission", True, begins)) for begins in (1.0, 1.0, 5.0)]
+        await asyncio.sleep(0.5)
+        questions.pop().cancel()  # whoever stops to wait takes nobody's turn
+        await asyncio.gather(*questions, *submissions)
+
+    run(clock, everybody())
+    for begins, at in zip((1.0, 1.0, 5.0), [at for what, at in asked if what == "submission"], strict=True):
+        assert begins <= at <= begins + 0.3  # at most the two next moments, a tenth of a second apart
+    assert most_in(1.0, [at for _, at in asked[AT_ONCE:]]) <= 11
+    assert len(asked) == 202
+    assert asked[-1][1] == pytest.approx((202 - AT_ONCE) / 10, abs=0.5)
+
+
+def test_a_gate_serves_another_loop_once_its_own_is_gone(clock: Clock) -> None:
+    gate, turned = Gate(1.0), list[str]()
+
+    async def leave() -> None:
+        waiting.extend(asyncio.ensure_future(gate.turn()) for _ in range(AT_ONCE + 1))
+        await asyncio.sleep(0.1)
+
+    waiting = list[asyncio.Future[None]]()
+    left = VirtualLoop(clock)  # as a forked child has it: one that somebody waits on, and that never turns again
+    left.run_until_complete(leave())
+    clock.advance(100.0)
+
+    async def ask() -> None:
+        await gate.turn()
+        turned.append("here")
+
+    run(clock, ask())
+    assert turned == ["here"]
+    for each in (everything := asyncio.all_tasks(left)):
+        each.cancel()
+    left.run_until_complete(asyncio.wait(everything))
+    left.close()
 
 
 def test_it_recovers(clock: Clock) -> None:
