@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 NAP = 5.0  # seconds between two looks at the wall clock in a longer pause
 OVERSLEPT = 30.0  # seconds it may be ahead then, on a busy machine
-TURN = 0.5  # seconds; what Ctrl-C takes at most while a cell awaits
+TURN = 0.5  # seconds; what Ctrl-C takes at most
 
 log = logging.getLogger(__name__)
 
@@ -215,8 +215,11 @@ async def _nested(future: Future[T], timeout: float | None) -> T:
 def _result(future: Future[T], timeout: float | None) -> T:
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())
-    if not done.wait(timeout):
-        raise TimeoutError
+    ends = float("inf") if timeout is None else time.monotonic() + timeout
+    # In turns: a signal that comes in the moment in which a wait begins, or to another thread, is heard when it ends.
+    while not done.wait(min(TURN, max(ends - time.monotonic(), 0.0))):
+        if time.monotonic() >= ends:
+            raise TimeoutError
     return future.result()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -125,6 +126,36 @@ def test_waiting_inside_a_running_loop_lets_its_other_tasks_go_on() -> None:
     """,
         says="done True\nTrue\n",
     )
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no signals for one thread")
+def test_ctrl_c_is_heard_also_where_the_waiting_itself_is_not_interrupted() -> None:
+    """As in the moment in which it begins. One that another thread gets doesn't interrupt it either."""
+    code = """
+        import signal, threading
+        from concurrent.futures import Future
+        from kling_widget import background
+
+        future = Future()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        def interrupt():
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            if not heard.wait(30):
+                future.set_result("the result came first")
+
+        heard = threading.Event()
+        thread = threading.Timer(0.2, interrupt)
+        thread.start()
+        try:
+            print(background.wait(future))
+        except KeyboardInterrupt:
+            print("interrupted", "too late" if future.done() else "at once")
+        heard.set()
+        thread.join()
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=90, check=True)
+    assert told.stdout.strip() == b"interrupted at once"
 
 
 def test_an_error_of_the_work_is_not_taken_for_the_deadline() -> None:
