@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
@@ -21,7 +21,16 @@ FILE = "ledger.sqlite"  # in the workspace
 
 
 class Place(Protocol):
-    """What a ledger needs to know of the place it lives in."""
+    """What a ledger needs to know of the place it lives in.
+
+    Attributes
+    ----------
+    for_one_statement
+        SQLAlchemy's execution options of a connection for a single statement, or for statements that need not be one
+        transaction.
+    """
+
+    for_one_statement: Mapping[str, Any]
 
     def prepare(self) -> None:
         """See to it that there is a ledger of this version."""
@@ -55,6 +64,8 @@ class LedgerFile:
     records
         Gives what the workspace itself tells of its generations; by default that of the file's folder.
     """
+
+    for_one_statement: Mapping[str, Any] = {}
 
     def __init__(self, path: Path, records: Records | None = None) -> None:
         self.path = path

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -69,17 +70,22 @@ class Transactions:
     def _is_current(self) -> bool:
         return (self._place.identity(), os.getpid()) == (self._identity, self._process)
 
-    def _write(self, act: Callable[[sa.Connection], T], money: str = "") -> T:
+    def _write(self, act: Callable[[sa.Connection], T], money: str = "", *, one_statement: bool = False) -> T:
         """One transaction, committed when this returns."""
-        with self._place.explained(money), self._current().begin() as connection:
+        with self._place.explained(money), self._connection(one_statement) as connection, connection.begin():
             return act(connection)
 
     def _read(self, act: Callable[[sa.Connection], T]) -> T:
         def once() -> T:
-            with self._place.explained(""), self._current().connect() as connection:
+            with self._place.explained(""), self._connection(one_statement=True) as connection:
                 return act(connection)
 
         return patiently(once)
+
+    @contextmanager
+    def _connection(self, one_statement: bool) -> Iterator[sa.Connection]:
+        with self._current().connect() as connection:
+            yield connection.execution_options(**(self._place.for_one_statement if one_statement else {}))
 
 
 def patience_ends() -> float:

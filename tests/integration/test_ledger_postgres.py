@@ -126,7 +126,7 @@ def test_of_many_threads_with_a_budget_as_many_pass_as_it_allows(open_ledger):
 
 
 class Relay:
-    """Stands between us and the server. `cut` says when the next connection that commits ends."""
+    """Stands between us and the server. `cut` says when the next connection that commits, or changes a row, ends."""
 
     def __init__(self, port: int) -> None:
         self.cut: str | None = None  # "before" the server hears of the commit, or "after" it has committed
@@ -145,7 +145,8 @@ class Relay:
                 threading.Thread(target=self._pass_on, args=(server, ours, self._said), daemon=True).start()
 
     def _heard(self, ours: socket.socket, data: bytes) -> bool:
-        cut, self.cut = (self.cut, None) if b"COMMIT" in data else (None, self.cut)
+        commits = b"COMMIT" in data or b"UPDATE" in data  # a single statement commits itself
+        cut, self.cut = (self.cut, None) if commits else (None, self.cut)
         if cut == "after":
             self._deaf.add(ours)
         return cut != "before"
@@ -204,8 +205,14 @@ def test_a_change_whose_commit_nobody_heard_of_is_made_once(relayed, cut):
     assert relay.cut is None
     relay.cut = cut
     assert ledger.claim(ledger.get("kw-1"), "us", 2.0, stale=False)
+    assert relay.cut is None
     relay.cut = cut
     assert ledger.settle("kw-1", status="queued", generation_id="g2").generation_id == "g1"
+    assert relay.cut is None
+    ledger.admit(row(2, take=2))
+    relay.cut = cut
+    assert ledger.settle("kw-2", status="queued", generation_id="g2").generation_id == "g2"
+    assert relay.cut is None
 
 
 @CUTS
