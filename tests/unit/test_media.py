@@ -30,6 +30,22 @@ def test_a_clip_is_what_its_header_says(clip):
     assert info.fps == pytest.approx(25)
 
 
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libsvtav1"])
+@pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
+def test_opened_for_its_first_frame_a_clip_is_what_it_is_when_it_is_looked_at_thoroughly(tmp_path, codec, movflags):
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w", options={"movflags": movflags}) as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for index in range(30):
+            pixels = np.full((192, 320, 3), grey_of(index), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
+    with media.opened_at_first_frame(path) as (info, frame):
+        assert info == media.probe(path)
+        assert (frame.width, frame.height, frame.format.name) == (info.width, info.height, info.pix_fmt)
+
+
 @pytest.mark.parametrize(
     ("when", "index"),
     [("first", 0), ("last", 49), (0, 0), (0.04, 1), (0.05, 1), (1.0, 25), (1.99, 49), (2.0, 49), (3600, 49)],
