@@ -216,8 +216,10 @@ def _result(future: Future[T], timeout: float | None) -> T:
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())
     ends = float("inf") if timeout is None else time.monotonic() + timeout
-    # In turns: a signal that comes in the moment in which a wait begins, or to another thread, is heard when it ends.
-    while not done.wait(min(TURN, max(ends - time.monotonic(), 0.0))):
+    # In turns: a signal that comes in the moment in which a wait begins, or to another thread, is heard when it ends;
+    # and by the main thread only, so hundreds of others need not wake for it.
+    turn = TURN if threading.current_thread() is threading.main_thread() else threading.TIMEOUT_MAX
+    while not done.wait(min(turn, max(ends - time.monotonic(), 0.0))):
         if time.monotonic() >= ends:
             raise TimeoutError
     return future.result()
