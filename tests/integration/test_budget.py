@@ -57,6 +57,7 @@ def test_of_ten_at_once_exactly_as_many_are_sent_as_the_budget_allows(slow, tmp_
 PROCESS = """
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from kling_widget import BudgetExceededError, Studio
 base_url, workspace, picture = sys.argv[1:]
@@ -72,7 +73,7 @@ def submit(number):
 with ThreadPoolExecutor(5) as pool:
     sent = [each for each in pool.map(submit, range(5)) if each is not None]
 while any(each.id is None for each in sent):
-    pass
+    time.sleep(0.01)  # a loop that only turns may keep the processor from the thread that it waits for
 print(len(sent))
 """
 
@@ -88,7 +89,11 @@ def test_two_processes_share_one_budget(slow, tmp_path, cat):
     for process in started:
         process.stdin.write("go\n")
         process.stdin.flush()
-    sent = [int(process.communicate(timeout=DEADLINE)[0]) for process in started]
+    try:
+        sent = [int(process.communicate(timeout=DEADLINE)[0]) for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert sum(sent) == 3
     assert len(submissions(slow)) == 3
 
