@@ -97,7 +97,7 @@ class Gate:
     def __init__(self, limit: float = REQUESTS_PER_SECOND) -> None:
         self.pacer = Pacer(limit)
         self.on_refusal: Callable[[float | None], object] = lambda retry_after: None
-        self._waiting: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())  # those that go first, and the rest
+        self._waiting: tuple[deque[asyncio.Future[Slot]], ...] = (deque(), deque())  # those that go first, and the rest
         self._serving: asyncio.Task[None] | None = None
 
     async def turn(self, *, first: bool = False) -> None:
@@ -105,11 +105,15 @@ class Gate:
         here = asyncio.get_running_loop()
         if self._serving is not None and self._serving.get_loop() is not here:  # the loop before a fork: nobody serves
             self._waiting, self._serving = (deque(), deque()), None
-        mine = here.create_future()
-        self._waiting[not first].append(mine)
-        if self._serving is None or self._serving.done():
-            self._serving = here.create_task(self._serve())
-        await mine
+        queue, mine = self._waiting[not first], here.create_future()
+        queue.append(mine)
+        while True:
+            if self._serving is None or self._serving.done():
+                self._serving = here.create_task(self._serve())
+            if self.pacer.stands(await mine):
+                return
+            mine = here.create_future()  # somebody was refused in just this moment
+            queue.appendleft(mine)
 
     async def _serve(self) -> None:
         """Hand out one moment after the other, as long as anybody waits."""
@@ -117,9 +121,9 @@ class Gate:
             slot = self.pacer.slot(time.monotonic())
             await asyncio.sleep(max(slot.at - time.monotonic(), 0.0))
             if self.pacer.stands(slot) and (queue := self._next_queue()) is not None:
-                queue.popleft().set_result(None)
+                queue.popleft().set_result(slot)
 
-    def _next_queue(self) -> deque[asyncio.Future[None]] | None:
+    def _next_queue(self) -> deque[asyncio.Future[Slot]] | None:
         """Where the one waits whose turn it is; who was cancelled meanwhile is forgotten."""
         for queue in self._waiting:
             while queue and queue[0].done():

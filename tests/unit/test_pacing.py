@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kling_widget import pacing
-from kling_widget.pacing import AT_ONCE, Gate, Pacer, gate_of
+from kling_widget.pacing import AT_ONCE, Gate, Pacer, Slot, gate_of
 from tests.torture.virtual import Clock, VirtualLoop, patched_time
 
 
@@ -95,6 +95,35 @@ def test_a_submission_goes_before_the_questions_that_wait_and_takes_its_place_in
     assert most_in(1.0, [at for _, at in asked[AT_ONCE:]]) <= 11
     assert len(asked) == 202
     assert asked[-1][1] == pytest.approx((202 - AT_ONCE) / 10, abs=0.5)
+
+
+def test_whose_turn_comes_in_the_moment_of_a_refusal_is_held_too_and_keeps_its_place(clock: Clock) -> None:
+    class RefusedRightAfter(Pacer):
+        """Somebody is refused once the first turn after the pause was given, before whose turn it is goes on."""
+
+        refusals_left = 1
+
+        def stands(self, slot: Slot) -> bool:
+            stood = super().stands(slot)
+            if slot.at > 1000.05 and self.refusals_left:
+                self.refusals_left = 0
+                self.refused(clock.monotonic(), 5.0)
+            return stood
+
+    gate, asked = Gate(), list[tuple[int, float]]()
+    gate.pacer = RefusedRightAfter(10.0)
+
+    async def one(number: int) -> None:
+        await gate.turn()
+        asked.append((number, clock.monotonic() - 1000.0))
+
+    async def everybody() -> None:
+        await asyncio.gather(*(one(number) for number in range(AT_ONCE + 3)))
+
+    run(clock, everybody())
+    assert [number for number, _ in asked] == list(range(AT_ONCE + 3))
+    assert asked[AT_ONCE - 1][1] == 0.0
+    assert asked[AT_ONCE][1] == pytest.approx(5.1)  # a tenth of a second after the last of the first, and then held
 
 
 def test_a_gate_serves_another_loop_once_its_own_is_gone(clock: Clock) -> None:
