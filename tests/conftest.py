@@ -96,6 +96,14 @@ def _nothing_goes_on() -> Iterator[None]:
         background.run(end_all())
 
 
+@pytest.fixture(autouse=True)
+def _nobody_goes_first() -> Iterator[None]:
+    """A test's thread keeps an ordinary priority: all processes that later tests start have its, too."""
+    yield
+    if sys.platform == "linux":
+        assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
 async def end_all() -> None:
     """Cancel everything on this loop."""
     while left := asyncio.all_tasks() - {asyncio.current_task()}:  # again: what is cancelled may begin something to end

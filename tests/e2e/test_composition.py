@@ -13,6 +13,7 @@ from kling_widget.simulator import SimulatorServer, SimulatorSettings
 from tests.e2e.lab import Lab
 from tests.e2e.notebook import Notebook
 from tests.e2e.people import IMAGES, MADE, WIDGET, assert_plays, fill_in, generations, press_generate
+from tests.integration.simulator_fixtures import Clock
 
 KEY = "sk-composition-0123456789"
 SIZE = (320, 214)
@@ -39,6 +40,19 @@ ipywidgets.VBox([text, w])
 def vendor() -> Iterator[SimulatorServer]:
     """The simulator over HTTP, in this process: it counts what is submitted. A clip takes six seconds."""
     with SimulatorServer(SimulatorSettings(time_factor=31, long_edge=320, api_keys=frozenset({KEY}))) as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def held_vendor(clock: Clock) -> Iterator[SimulatorServer]:
+    """The same, by a clock of the test's: however slow the machine is, a clip is where the test wants it."""
+    settings = SimulatorSettings(time_factor=31, long_edge=320, api_keys=frozenset({KEY}))
+    with SimulatorServer(settings, clock=clock) as server:
         yield server
 
 
@@ -119,8 +133,10 @@ def test_two_views_of_one_widget_are_one_form_and_one_button(lab: Lab, vendor: S
     assert submitted(vendor) == ["typed in the other"]
 
 
-def test_closing_ends_the_display_and_not_the_generation(lab: Lab, vendor: SimulatorServer) -> None:
-    notebook = open_notebook(lab, vendor, ["import logging\nlogging.getLogger().setLevel(10)\n" + WIDGET, "w.close()"])
+def test_closing_ends_the_display_and_not_the_generation(lab: Lab, clock: Clock, held_vendor: SimulatorServer) -> None:
+    notebook = open_notebook(
+        lab, held_vendor, ["import logging\nlogging.getLogger().setLevel(10)\n" + WIDGET, "w.close()"]
+    )
     notebook.kernel_eval(
         "said = []\nhandler = logging.Handler(logging.WARNING)\n"
         "handler.emit = lambda record: said.append(record.getMessage())\nlogging.getLogger().addHandler(handler)\n"
@@ -128,15 +144,18 @@ def test_closing_ends_the_display_and_not_the_generation(lab: Lab, vendor: Simul
     )
     fill_in(lab.page, "closed meanwhile")
     press_generate(lab.page)
+    expect(generations(lab.page)).to_contain_text("Queued")
+    clock.forward(3)
     expect(generations(lab.page)).to_contain_text("Generating")
     assert notebook.kernel_eval("generation = w.generations[0]\ngeneration.status") == "generating"
     notebook.run(1)
     expect(lab.page.get_by_role("button", name="Generate")).to_have_count(0)
     assert notebook.kernel_eval("import time\ntime.sleep(0.5)\n[generation.active, generation.error]") == [True, None]
+    clock.forward(60)
     assert notebook.kernel_eval("generation.wait(60).path.exists()") is True
     assert notebook.kernel_eval("[w.comm is None, w.generations[0].status, said]") == [True, "completed", []]
     notebook.run(1)  # closing twice is harmless
-    assert submitted(vendor) == ["closed meanwhile"]
+    assert submitted(held_vendor) == ["closed meanwhile"]
 
 
 def test_a_new_run_of_the_cell_and_a_new_kernel_take_up_what_is_under_way(lab: Lab, vendor: SimulatorServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,3 +42,27 @@ def make_clip(
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+def make_coded(path: Path, codec: str, movflags: str) -> Path:
+    """The same by another encoder: 30 frames of 320 x 192 in MP4. In a process of its own.
+
+    As root, libsvtav1 gives the thread that opens it the real-time priority 99, for good, and whatever that starts
+    inherits it (`svt_create_thread` in SVT-AV1's svt_threads.c): browsers, kernels and databases of later tests then
+    kept all others from the processors.
+    """
+    child = multiprocessing.get_context("spawn").Process(target=_encode, args=(path, codec, movflags))
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+    return path
+
+
+def _encode(path: Path, codec: str, movflags: str) -> None:
+    with av.open(str(path), "w", options={"movflags": movflags}) as container:
+        stream = container.add_stream(codec, rate=24)
+        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
+        for index in range(30):
+            pixels = np.full((192, 320, 3), grey_of(index), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())

@@ -10,7 +10,7 @@ from PIL import Image
 from kling_widget import media, posters
 from kling_widget.errors import DownloadError
 from kling_widget.posters import POSTER
-from tests.unit.media_samples import grey_of, make_clip
+from tests.unit.media_samples import grey_of, make_clip, make_coded
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +33,7 @@ def test_a_clip_is_what_its_header_says(clip):
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4", "libsvtav1"])
 @pytest.mark.parametrize("movflags", ["faststart", "frag_keyframe+empty_moov"])
 def test_opened_for_its_first_frame_a_clip_is_what_it_is_when_it_is_looked_at_thoroughly(tmp_path, codec, movflags):
-    path = tmp_path / "clip.mp4"
-    with av.open(str(path), "w", options={"movflags": movflags}) as container:
-        stream = container.add_stream(codec, rate=24)
-        stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
-        for index in range(30):
-            pixels = np.full((192, 320, 3), grey_of(index), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+    path = make_coded(tmp_path / "clip.mp4", codec, movflags)
     with media.opened_at_first_frame(path) as (info, frame):
         assert info == media.probe(path)
         assert (frame.width, frame.height, frame.format.name) == (info.width, info.height, info.pix_fmt)
