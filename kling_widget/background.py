@@ -17,6 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -107,8 +108,19 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run blocking work (pictures, files, SQL) beside the loop."""
-    return await asyncio.to_thread(function, *args, **kwargs)
+    """Run blocking work (pictures, files, SQL) beside the loop.
+
+    Once the interpreter ends no work is begun any more, and nobody hears of it: what is under way is found again in the
+    ledger, and a traceback as a script's last words would say otherwise.
+    """
+    here, work = asyncio.get_running_loop(), partial(contextvars.copy_context().run, function, *args, **kwargs)
+    try:
+        result = here.run_in_executor(None, work)
+    except RuntimeError as error:
+        if "shutdown" in str(error):  # of concurrent.futures and threading; no public name tells it this early
+            await pause(float("inf"))
+        raise
+    return await result
 
 
 async def pause(seconds: float) -> None:

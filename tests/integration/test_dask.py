@@ -414,6 +414,7 @@ def test_workers_that_are_killed_lose_nothing_and_pay_nothing_twice(
         assert each.error.generation is not None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says when a process stands still")
 def test_a_worker_that_stood_still_and_lost_its_rows_pays_nothing_twice(
     cluster: LocalCluster, client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path
 ) -> None:
@@ -421,20 +422,28 @@ def test_a_worker_that_stood_still_and_lost_its_rows_pays_nothing_twice(
     batch = start_on(vendor, tmp_path, rows_of(cat, 40), executor=client, concurrency=12)
     eventually(lambda: batch.made >= 5)
     address, process = next(iter(client.run(os.getpid).items()))
-    with closing(sqlite3.connect(tmp_path / "clips" / "ledger.sqlite", timeout=DEADLINE)) as ledger:
-        ledger.execute("BEGIN IMMEDIATE")  # ours: one that stands still in a transaction keeps all others from writing
-        os.kill(process, signal.SIGSTOP)
     try:
+        with closing(sqlite3.connect(tmp_path / "clips" / "ledger.sqlite", timeout=DEADLINE)) as ledger:
+            # Ours: one that stands still in a transaction keeps all others from writing.
+            ledger.execute("BEGIN IMMEDIATE")
+            os.kill(process, signal.SIGSTOP)
+            eventually(lambda: stands_still(process))
         client.run_on_scheduler(_give_up_on, address)
         eventually(lambda: batch.made >= 25)
     finally:
         os.kill(process, signal.SIGCONT)
-    results = batch.wait(DEADLINE)
-    cluster.scale(0)  # which also takes the short leases away
-    eventually(lambda: not client.nthreads())
-    cluster.scale(WORKERS)
+        results = batch.wait(DEADLINE)
+        cluster.scale(0)  # which also takes the short leases away
+        eventually(lambda: not client.nthreads())
+        cluster.scale(WORKERS)
     assert {each.row: each.error for each in results if each.status not in ("completed", "unknown")} == {}
     assert paid_once(vendor, tmp_path) >= 30
+
+
+def stands_still(process: int) -> bool:
+    """Whether all threads are stopped: they go on until one of them has had its turn to take the signal in."""
+    stats = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def a_process(client: Client) -> int:

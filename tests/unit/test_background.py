@@ -310,3 +310,26 @@ def test_a_process_ends_also_where_something_is_called_while_it_does() -> None:
     told = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, timeout=60, check=True)
     assert told.stdout.strip() == b"last words"
     assert told.stderr == b""
+
+
+def test_a_script_ends_without_a_word_also_while_something_works_in_threads() -> None:
+    code = """
+        import time
+        from kling_widget import background
+
+        async def works() -> None:
+            background.go(background.in_thread(time.sleep, 0.5))  # which the interpreter waits for
+            while True:
+                await background.in_thread(int)
+
+        async def is_told_an_error() -> None:
+            try:
+                await background.in_thread(int, "no number")
+            except ValueError:
+                print("told")
+
+        background.run(is_told_an_error())
+        background.go(works())
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "told\n", "")
