@@ -122,15 +122,24 @@ def test_the_side_panel_in_jupyterlab_4_2(lab: Lab) -> None:
     assert_plays(lab.page.locator(".jp-Notebook figure video"), SIZE)
 
 
+def open_in_notebook_7(host: WatchedPage, cells: list[str]) -> Path:
+    """Opens a new notebook; returns its file.
+
+    Once its kernel is there: until then a cell that is run is only emptied, and the notebook then takes the focus, with
+    which goes a menu that is open.
+    """
+    path = host.server.root / "notebook.ipynb"
+    write_notebook(path, cells, NEWEST)
+    host.page.goto(host.server.address("notebooks/notebook.ipynb"), timeout=LOAD_TIMEOUT)
+    kernel = host.page.locator(".jp-Notebook-ExecutionIndicator")
+    expect(kernel).to_have_attribute("data-status", "idle", timeout=LOAD_TIMEOUT)
+    return path
+
+
 @pytest.mark.parametrize("server", [hosts.notebook_7], indirect=True)
 def test_the_side_panel_in_notebook_7(host: WatchedPage) -> None:
-    write_notebook(host.server.root / "notebook.ipynb", [""], NEWEST)
     page = host.page
-    page.goto(host.server.address("notebooks/notebook.ipynb"), timeout=LOAD_TIMEOUT)
-    # The notebook takes the focus when its kernel is there, and with it goes a menu that is open.
-    expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute(
-        "data-status", "idle", timeout=LOAD_TIMEOUT
-    )
+    open_in_notebook_7(host, [""])
     page.locator(".lm-MenuBar-item", has_text="View").click()
     page.locator(".lm-Menu-item", has_text="Right Sidebar").hover()
     page.locator(".lm-Menu-item", has_text="Image to video with Kling").click()
@@ -141,12 +150,10 @@ def test_the_side_panel_in_notebook_7(host: WatchedPage) -> None:
 
 @pytest.mark.parametrize("server", [hosts.notebook_7], indirect=True)
 def test_notebook_7(host: WatchedPage, photo: Path) -> None:
-    path = host.server.root / "notebook.ipynb"
-    write_notebook(path, [WIDGET, GENERATE], NEWEST)
     page = host.page
-    page.goto(host.server.address("notebooks/notebook.ipynb"), timeout=LOAD_TIMEOUT)
+    path = open_in_notebook_7(host, [WIDGET, GENERATE])
     cells, outputs = page.locator(".jp-CodeCell"), page.locator(".jp-CodeCell .jp-Cell-outputArea")
-    cells.nth(0).locator(".cm-content").click(timeout=LOAD_TIMEOUT)
+    cells.nth(0).locator(".cm-content").click()
     page.keyboard.press("Shift+Enter")
     make_a_video(page, photo)
     assert hosts.kept_digests(host.server.root / "kling_videos") == [digest(photo)]
