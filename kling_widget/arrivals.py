@@ -37,7 +37,7 @@ class Arrivals:
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
         self._listeners: list[Listener] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._looking = background.Service(self._look)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener(generation)` on the background loop, at times more than once; returns what ends that."""
@@ -46,8 +46,7 @@ class Arrivals:
 
     def _add(self, listener: Listener) -> None:
         self._listeners.append(listener)
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.get_running_loop().create_task(self._look())
+        self._looking.wake()
 
     def _remove(self, listener: Listener) -> None:
         if listener in self._listeners:

@@ -123,6 +123,35 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return await result
 
 
+class Service:
+    """Work in the running loop that goes on for as long as there is something to do, and begins again when there is.
+
+    Parameters
+    ----------
+    work
+        Makes the coroutine; it ends when nothing is left to do.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_orphaned(self) -> bool:
+        """Whether it began in another loop, which a fork has left behind."""
+        return self._task is not None and self._task.get_loop() is not asyncio.get_running_loop()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is done now."""
+        return self._task is None or self._task.done()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        if self.is_idle or self.is_orphaned:
+            self._task = asyncio.get_running_loop().create_task(self._work())
+
+
 async def pause(seconds: float) -> None:
     """Sleep; not for longer where the machine itself slept meanwhile, whose timers stood still then."""
     until = time.monotonic() + seconds

@@ -27,7 +27,7 @@ from .task import Charge, Found, Task
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .pacing import Gate
+    from .gate import Gate
     from .request import ImageToVideoRequest
 
 GENERATION_PATH = "/v2/generate/video/kling/generation"  # the specification; /v2/video/generations serves the same

@@ -20,8 +20,8 @@ from . import __version__, background
 from .batch_makers import NothingThereError, found
 from .dask_tasks import Errand, Handover, Outcome
 from .errors import ClusterError, ImageError, KlingError, RateLimitError, SubmissionUnknownError
+from .gate import gate_of
 from .leases import machine_name, process_name
-from .pacing import gate_of
 from .prepare import facts_of, keep
 from .studios import studio_for
 

@@ -52,7 +52,7 @@ class Leases:
         self._studio = uuid.uuid4().hex[:12]  # known from the start: threads that submit at once must agree on it
         self._held: set[str] = set()
         self._seen: dict[str, tuple[tuple[str | None, float | None], float]] = {}
-        self._beating: asyncio.Task[None] | None = None
+        self._beating = background.Service(self._beat)
         self._ending = threading.Lock()
         self._ended = False
         _all.add(self)
@@ -62,7 +62,7 @@ class Leases:
         """Us, as leases name us: machine, process, and which studio in it. Another one after a fork."""
         if self._process != os.getpid():
             self._process = os.getpid()
-            self._held, self._seen, self._beating = set(), {}, None
+            self._held, self._seen = set(), {}
             self._ending, self._ended = threading.Lock(), False
         return f"{process_name()}/{self._studio}"
 
@@ -115,8 +115,7 @@ class Leases:
 
     def _hold(self, key: str) -> None:
         self._held.add(key)
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.get_running_loop().create_task(self._beat())
+        self._beating.wake()
 
     def _claim(self, row: Row, owner: str, stale: bool) -> Row | None:
         # The loop still runs while the process ends: what was given up must not be taken again.

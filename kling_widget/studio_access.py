@@ -70,7 +70,7 @@ class StudioAccess:
             No key anywhere.
         """
         from .client import Client  # only now, for a widget is shown before anybody needs httpx
-        from .pacing import gate_of
+        from .gate import gate_of
 
         gate = gate_of(self.provider)
         if self.simulated:

@@ -75,7 +75,7 @@ def test_a_closed_widget_looks_no_more(widget, server, tmp_path):
     shown_when(widget, lambda _: studio.arrivals._listeners)
     widget.close()
     deadline = time.monotonic() + DEADLINE
-    while not studio.arrivals._looking.done():
+    while not studio.arrivals._looking.is_idle:
         assert time.monotonic() < deadline
         time.sleep(0.02)
 

@@ -23,7 +23,7 @@ from PIL import Image
 
 import kling_widget as kw
 from kling_widget import background, client, retry
-from kling_widget.pacing import Gate
+from kling_widget.gate import Gate
 from kling_widget.simulator import Fault, SimulatorServer
 from kling_widget.studio import SUBMISSIONS_AT_ONCE
 from tests.conftest import end_all

@@ -26,7 +26,7 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import dask_client, dask_cluster, dask_tasks, dask_worker, leases, new_rows, pacing, retry
+from kling_widget import dask_client, dask_cluster, dask_tasks, dask_worker, gate, leases, new_rows, pacing, retry
 from kling_widget.batch_makers import NothingThereError, found
 from kling_widget.credentials import ApiKey
 from kling_widget.databases import Database
@@ -305,15 +305,15 @@ def test_all_processes_share_one_budget_of_requests_and_hear_of_each_others_refu
 
 
 def _limits(provider: str) -> float:
-    return pacing.gate_of(provider).pacer.limit
+    return gate.gate_of(provider).pacer.limit
 
 
 def _rates(provider: str) -> float:
-    return pacing.gate_of(provider).pacer.rate(time.monotonic())
+    return gate.gate_of(provider).pacer.rate(time.monotonic())
 
 
 def _refuse(provider: str) -> None:
-    pacing.gate_of(provider).refused(None)
+    gate.gate_of(provider).refused(None)
 
 
 # Stopping

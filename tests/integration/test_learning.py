@@ -8,7 +8,7 @@ import time
 import pytest
 
 from kling_widget import Client, RateLimitError
-from kling_widget.pacing import Gate
+from kling_widget.gate import Gate
 from kling_widget.simulator import Fault
 from tests.integration.conftest import KEY, studio_on
 from tests.integration.simulator_fixtures import picture

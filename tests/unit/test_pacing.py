@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kling_widget import pacing
-from kling_widget.pacing import AT_ONCE, Gate, Pacer, Slot, gate_of
+from kling_widget.gate import Gate, gate_of
+from kling_widget.pacing import AT_ONCE, Pacer, Slot
 from tests.torture.virtual import Clock, VirtualLoop, patched_time
 
 
@@ -104,11 +105,10 @@ def test_whose_turn_comes_in_the_moment_of_a_refusal_is_held_too_and_keeps_its_p
         refusals_left = 1
 
         def stands(self, slot: Slot) -> bool:
-            stood = super().stands(slot)
             if slot.at > 1000.05 and self.refusals_left:
                 self.refusals_left = 0
                 self.refused(clock.monotonic(), 5.0)
-            return stood
+            return super().stands(slot)
 
     gate, asked = Gate(), list[tuple[int, float]]()
     gate.pacer = RefusedRightAfter(10.0)
