@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -39,7 +40,7 @@ def make_clip(
             pixels = np.full((size[1], size[0], 3), grey_of(index), np.uint8)
             if noise:
                 pixels = random.integers(0, 256, pixels.shape, dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            _add(container, stream, pixels)
         container.mux(stream.encode())
     return path
 
@@ -63,6 +64,9 @@ def _encode(path: Path, codec: str, movflags: str) -> None:
         stream = container.add_stream(codec, rate=24)
         stream.width, stream.height, stream.pix_fmt = 320, 192, "yuv420p"
         for index in range(30):
-            pixels = np.full((192, 320, 3), grey_of(index), np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            _add(container, stream, np.full((192, 320, 3), grey_of(index), np.uint8))
         container.mux(stream.encode())
+
+
+def _add(container: Any, stream: Any, pixels: np.ndarray) -> None:
+    container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
