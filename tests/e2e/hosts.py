@@ -35,7 +35,15 @@ def jupyterlab_4_2(home: Path, variables: Mapping[str, str]) -> RunningServer:
 def notebook_7(home: Path, variables: Mapping[str, str]) -> RunningServer:
     """The newest Notebook 7."""
     environment = {**os.environ, **jupyter_variables("notebook-7"), **variables}
-    return start(home, root_of(home), environment=environment, application="notebook", python=python("notebook-7"))
+    expose = ["--JupyterNotebookApp.expose_app_in_browser=True"]
+    return start(
+        home,
+        root_of(home),
+        environment=environment,
+        arguments=expose,
+        application="notebook",
+        python=python("notebook-7"),
+    )
 
 
 def voila(home: Path, variables: Mapping[str, str]) -> RunningServer:

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 CELL_TIMEOUT = 60.0
 """Seconds a cell may take unless a test says otherwise."""
 
+ASLEEP = "asleep"
+SLEEP = f"import time\nprint('{ASLEEP}')\ntime.sleep(60)"
+"""A cell for longer than any test takes: Ctrl-C ends it.
+
+It runs once `ASLEEP` is in its output. Not when the kernel says busy: the answer to something else, of a debugger say,
+makes it idle again although the cell runs.
+"""
+
 
 class CellFailed(AssertionError):
     """A cell raised, and the test did not expect it; the message is its traceback."""
@@ -159,12 +167,8 @@ class Notebook:
 
     def wait_idle(self, *, timeout: float = CELL_TIMEOUT) -> None:
         """Waits until the kernel has nothing to do; `timeout` in seconds."""
-        self.wait_status("idle", timeout=timeout)
-
-    def wait_status(self, status: str, *, timeout: float = CELL_TIMEOUT) -> None:
-        """Waits for a kernel status such as ``busy``; `timeout` in seconds."""
-        is_so = "([path, status]) => window.lab.status(path) === status"
-        self.page.wait_for_function(is_so, arg=[self.name, status], timeout=timeout * 1000)
+        is_idle = "path => window.lab.status(path) === 'idle'"
+        self.page.wait_for_function(is_idle, arg=self.name, timeout=timeout * 1000)
 
     def interrupt(self) -> None:
         """What the stop button does."""

@@ -10,11 +10,10 @@ from playwright.sync_api import Page, expect
 
 from kling_widget.simulator import SimulatorServer, SimulatorSettings
 from tests.e2e.lab import KERNELS, Lab
-from tests.e2e.notebook import CellFailed, Notebook
+from tests.e2e.notebook import ASLEEP, SLEEP, CellFailed, Notebook
 from tests.e2e.people import IMAGES, WIDGET, assert_plays, fill_in, generations, press_generate
 
 KEY = "sk-kernels-0123456789"
-SLEEP = "import time\ntime.sleep(60)"  # longer than anything here takes: Ctrl-C ends it
 PICTURE = repr(str(IMAGES / "rocket.jpg"))
 GENERATE = f"import kling_widget as kw\nvideo = kw.generate({PICTURE}, 'interrupted in generate')"
 SUBMIT = f"generation = kw.submit({PICTURE}, 'interrupted in wait', progress=False)\ngeneration.wait()"
@@ -110,7 +109,7 @@ def test_a_generation_goes_on_in_the_widget_while_another_cell_runs(
     entry = generations(lab.page)
     expect(entry).to_contain_text(re.compile("Sending|Queued"))
     sleeping = notebook.start(1)
-    notebook.wait_status("busy")
+    expect(notebook.output(1)).to_contain_text(ASLEEP)
     expect(entry).to_contain_text("Generating")
     assert_moves(lab.page)
     expect(entry).to_contain_text("Ready", timeout=15_000)

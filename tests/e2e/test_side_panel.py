@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from kling_widget.simulator import SimulatorServer, SimulatorSettings
 from scripts.jupyter import RunningServer
 from tests.e2e.lab import LOAD_TIMEOUT, Lab
-from tests.e2e.notebook import Notebook
+from tests.e2e.notebook import ASLEEP, SLEEP, Notebook
 from tests.e2e.people import MADE, assert_plays, fill_in, generations, press_generate
 
 SHOWN = 60_000
@@ -243,10 +243,10 @@ def other_language(server: RunningServer) -> None:
 
 @pytest.mark.usefixtures("other_language")
 def test_what_keeps_the_widget_from_showing_is_said_in_words(lab: Lab) -> None:
-    notebook = lab.notebook(["import time\ntime.sleep(60)"])
+    notebook = lab.notebook([SLEEP])
     notebook.kernel_eval("import sys\nsys.modules['kling_widget'] = None")  # so that importing it fails
     sleeping = notebook.start(0)
-    notebook.wait_status("busy")
+    expect(notebook.output(0)).to_contain_text(ASLEEP)
     icon(lab.page).click()
     expect(panel(lab.page)).to_contain_text("Waiting for the running cell…")
     notebook.interrupt()
