@@ -118,6 +118,7 @@ def open_widget(host: StandIn, folder: Path, arguments: str = "simulate=True", n
     """Runs a cell with a widget whose workspace is in `folder`; its output."""
     output = host.run(f"{name} = kw.KlingWidget(workspace={str(folder)!r}, {arguments})\n{name}")
     expect(output.get_by_label("First frame", exact=True)).to_be_attached()
+    host.look_at(output)
     return output
 
 
@@ -167,17 +168,19 @@ def test_outputs_of_one_kernel_work_in_frames_of_their_own(
     again = colab.run("rocket")
     fill_in(rocket, "The rocket clears the tower")
     fill_in(cat, "The cat yawns", IMAGES / "chelsea.png")
-    press_generate(rocket)
-    press_generate(cat)
+    for output in (rocket, cat):
+        colab.look_at(output)
+        press_generate(output)
     for output, words in ((rocket, "rocket"), (cat, "cat"), (again, "rocket")):
         expect(generations(output)).to_contain_text("Ready", timeout=MADE)
         expect(generations(output)).to_contain_text(f"The {words}")
     expect(again.get_by_role("textbox", name="Prompt", exact=True)).to_have_value("The rocket clears the tower")
     assert len(colab.page.frames) == 1 + 3
     for output in (again, cat):
+        colab.look_at(output)
         generations(output).get_by_role("button", name="Play").click()
-    assert_plays(generations(again).locator("video"), (160, 106))
-    assert_plays(generations(cat).locator("video"), (160, 106))
+        assert_plays(generations(output).locator("video"), (160, 106))
+    colab.look_at(rocket)
     assert_plays(rocket.locator("figure video"), (160, 106))
 
 

@@ -86,6 +86,10 @@ class StandIn:
         assert frame is not None
         return frame
 
+    def look_at(self, output: Locator) -> None:
+        """Scroll to the frame of an output: of one that is out of sight Chromium draws nothing, so nothing moves there."""
+        self.frame_of(output).frame_element().scroll_into_view_if_needed()
+
     def evaluate(self, expression: str) -> Any:
         """The value of a Python expression in the kernel."""
         return self.bridge.evaluate(expression)
