@@ -74,23 +74,30 @@ class Plan:
             return f"As many clips as the rows ask for, each {'free' if free else f'about {each}'}."
         count = self.to_make.total()
         if not count:
-            return "Nothing to make and nothing to pay."
+            return f"Nothing to make and nothing to pay{self._free_rows(': ')}."
         lengths = ", ".join(f"{each} of {seconds} s" for seconds, each in sorted(self.to_make.items()))
         price = "free" if free else f"about {dollars(self.usd)}"
         return f"{clips(count)} to make ({lengths}), {price}."
 
-    def _beside(self) -> list[str]:
+    def _free_rows(self, before: str) -> str:
+        """The rows that cost nothing, or nothing at all where there are none."""
         parts = [
             f"{self.there} there already" if self.there else "",
             f"{self.under_way} under way" if self.under_way else "",
             f"{self.doubles} the same as an earlier row" if self.doubles else "",
         ]
-        told = [part for part in parts if part]
-        lines = [f"Nothing to pay for {', '.join(told)}."] if told else []
+        told = ", ".join(part for part in parts if part)
+        return f"{before}{told}" if told else ""
+
+    def _beside(self) -> list[str]:
+        lines = []
+        if self.rows is not None and self.enough_for is not None and self.enough_for < self.to_make.total():
+            lines.append(f"The budget is enough for {self.enough_for}; the others will be left.")
+        if self.to_make.total() and (free := self._free_rows("Nothing to pay for ")):
+            lines.append(f"{free}.")
         if self.wrong:
             lines.append(f"{self.wrong} cannot be sent:")
-        short = self.rows is not None and self.enough_for is not None and self.enough_for < self.to_make.total()
-        return [f"The budget is enough for {self.enough_for}; the others will be left.", *lines] if short else lines
+        return lines
 
 
 def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:

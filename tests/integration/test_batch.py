@@ -196,7 +196,7 @@ def test_the_same_batch_again_makes_only_what_is_missing(vendor: SimulatorServer
     assert len(submissions(vendor)) == 6
     # Asking is on, and nobody could answer: nothing costs anything.
     again = start_on(vendor, tmp_path, rows_of(cat, 6), confirm=True)
-    assert str(again.plan) == "Nothing to make and nothing to pay.\nNothing to pay for 6 there already."
+    assert str(again.plan) == "Nothing to make and nothing to pay: 6 there already."
     assert [each.path for each in again.wait(DEADLINE)] == [each.path for each in first]
     assert len(submissions(vendor)) == 6
     longer = start_on(vendor, tmp_path, [*rows_of(cat, 8), {"image": cat, "prompt": "p0", "take": 2}])
@@ -230,7 +230,7 @@ def test_what_is_under_way_is_counted_apart_and_followed(slow: SimulatorServer, 
     first = start_on(slow, tmp_path, rows_of(cat, 3))
     eventually(lambda: len(submissions(slow)) == 3)
     again = start_on(slow, tmp_path, rows_of(cat, 3), confirm=True)
-    assert str(again.plan).endswith("Nothing to pay for 3 under way.")
+    assert str(again.plan) == "Nothing to make and nothing to pay: 3 under way."
     eventually(lambda: len(again.under_way()) == 3)
     assert len(submissions(slow)) == 3
     first.stop()

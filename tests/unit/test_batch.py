@@ -182,6 +182,8 @@ def test_the_plan_says_what_is_made_what_it_costs_and_what_costs_nothing() -> No
     assert "The budget is enough for 2; the others will be left." in str(plan)
     assert "1 cannot be sent:\n  row 4: The prompt is empty." in str(plan)
     assert str(Plan(0, {5: 0.66})) == "Nothing to make and nothing to pay."
+    again = str(Plan(4, {5: 0.66}, there=3, under_way=1))
+    assert again == "Nothing to make and nothing to pay: 3 there already, 1 under way."
     assert str(Plan(None, {5: 0.66, 10: 1.32})) == (
         "As many clips as the rows ask for, each about $0.66 for 5 s or $1.32 for 10 s."
     )

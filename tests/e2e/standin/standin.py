@@ -87,7 +87,7 @@ class StandIn:
         return frame
 
     def look_at(self, output: Locator) -> None:
-        """Scroll to the frame of an output: of one that is out of sight Chromium draws nothing, so nothing moves there."""
+        """Scroll to the frame of an output: one that is out of sight is not drawn, so nothing in it ever moves."""
         self.frame_of(output).frame_element().scroll_into_view_if_needed()
 
     def evaluate(self, expression: str) -> Any:
