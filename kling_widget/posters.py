@@ -59,7 +59,9 @@ def first_look(path: str | os.PathLike[str], wanted: Sequence[Small]) -> tuple[m
         The file is missing, not an MP4, or damaged.
     """
     with media.opened_at_first_frame(path) as (info, frame):
-        return info, [_encoded(frame, small) for small in wanted]
+        # The full size is gone through once only, whatever is made of it.
+        once = _scaled(frame, max(small.edge for small in wanted), "yuv420p", "MPEG")
+        return info, [_encoded(once, small) for small in wanted]
 
 
 def _encoded(frame: Any, small: Small) -> bytes:
@@ -72,17 +74,22 @@ def _encoded(frame: Any, small: Small) -> bytes:
         return small_picture(media.picture(frame), small.edge, small.limit, small.kind)
     edge = small.edge
     while True:
-        size = _fitted(frame.width, frame.height, edge)
-        scaled = frame.reformat(
-            *size, pixels, **media.untagged(frame), dst_colorspace="ITU601", dst_color_range=limits,
-            interpolation="AREA",
-        )  # fmt: skip
-        scaled.pts = 0
+        scaled = _scaled(frame, edge, pixels, limits)
         for options in qualities:
             data = _encode(scaled, name, options)
             if len(data) <= small.limit or edge <= _SMALLEST:
                 return data
-        edge = max(size) * 3 // 4
+        edge = max(scaled.width, scaled.height) * 3 // 4
+
+
+def _scaled(frame: Any, edge: int, pixels: str, limits: str) -> Any:
+    width, height = _fitted(frame.width, frame.height, edge)
+    scaled = frame.reformat(
+        width, height, pixels, **media.untagged(frame), dst_colorspace="ITU601", dst_color_range=limits,
+        interpolation="AREA",
+    )  # fmt: skip
+    scaled.pts = 0
+    return scaled
 
 
 def _encode(frame: Any, name: str, options: dict[str, str]) -> bytes:
@@ -92,6 +99,7 @@ def _encode(frame: Any, name: str, options: dict[str, str]) -> bytes:
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, frame.format.name
     encoder.time_base = Fraction(1, 25)  # of one picture, so any
     encoder.options = options
+    encoder.thread_count = 1  # starting threads takes longer than one small picture
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
