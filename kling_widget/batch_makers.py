@@ -129,7 +129,7 @@ class Here:
         if only_there:
             raise NothingThereError("There is no such video yet.")
         prepared = keep(self._studio.workspace, asked, send_anyway=self._send_anyway)
-        return self._studio.admit(prepared, take, self._budget)
+        return self._studio.admit(prepared, take, self._budget, free=True)
 
     async def again(self, making: Making) -> Making:
         """Submit once more what was refused, with the take it gave back."""

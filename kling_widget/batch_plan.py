@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .batch_rows import PICTURES
 from .errors import KlingError, NotConfirmedError
+from .ledger_row import Asked
 from .money import DEFAULT_DURATION, TOLERANCE, dollars, estimate, outlay
 from .notebook_files import kernel_shell
 from .picture_sources import FileBytes
@@ -124,12 +125,12 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     left = None if limit is None or studio.simulated else limit + TOLERANCE - sum(outlay(sums))
     if rows.length is None:
         return found
-    prompts = studio.workspace.ledger.prompts(studio.provider) if studio.has_ledger else set()
+    asked = studio.workspace.ledger.asked(studio.provider) if studio.has_ledger else Asked()
     seen: set[tuple[str, int]] = set()
     for number, raw in enumerate(rows.read()):
         row = rows.row(raw)
         try:
-            seconds = _cost(studio, number, row, prompts, seen, found)
+            seconds = _cost(number, row, asked, seen, found)
         except KlingError as error:
             found.wrong += 1
             if found.wrong <= NAMED:
@@ -145,30 +146,28 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     return found
 
 
-def _cost(
-    studio: Studio, number: int, row: BatchRow, prompts: set[str], seen: set[tuple[str, int]], found: Plan
-) -> int | None:
+def _cost(number: int, row: BatchRow, asked: Asked, seen: set[tuple[str, int]], found: Plan) -> int | None:
     """The length (seconds) of the clip this row adds; None where it adds none, which is counted in `found`."""
     fields = dict(row.fields)
     take = fields.pop("take", 1)
     check_take(take)
     prompt = fields.get("prompt")
-    known = isinstance(prompt, str) and prompt in prompts
+    known = isinstance(prompt, str) and prompt in asked.prompts
     if not known:
         fields |= {name: _stand_in(fields[name], number) for name in PICTURES if fields.get(name) is not None}
     request = draft(fields.pop("image", None), fields.pop("prompt", ""), **fields).request
     seconds = request.duration or DEFAULT_DURATION
     if take == "new":
         return seconds
-    asked = (request.content_hash(), take)
-    if asked in seen:
+    this = (request.content_hash(), take)
+    if this in seen:
         found.doubles += 1
         return None
-    seen.add(asked)
-    held = studio.held(request, take) if known else None
-    if held is None:
+    seen.add(this)
+    status = asked.statuses.get(this)
+    if status is None:
         return seconds
-    if held.status == "completed":
+    if status == "completed":
         found.there += 1
     else:
         found.under_way += 1

@@ -272,8 +272,9 @@ def _entered(place: Place, errand: Errand) -> Generation:
         if place.halted:
             raise NothingThereError("The batch was stopped.")
         return studio.enter(
-            request, pictures, errand.take, errand.budget, client_request_id=errand.key, notebook=errand.notebook
-        )
+            request, pictures, errand.take, errand.budget, free=errand.fields is not None,
+            client_request_id=errand.key, notebook=errand.notebook,
+        )  # fmt: skip
 
 
 def _as_first_told(row: Row, error: KlingError) -> KlingError:

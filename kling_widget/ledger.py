@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from .ledger_places import Place
-from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, LeaseLostError, Row
+from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Asked, LeaseLostError, Row
 from .ledger_schema import COLUMNS, DamageFoundError, LostConnectionError, values_of
 from .ledger_schema import table as _table
 from .ledger_sums import expenses_of, sums_of
@@ -29,7 +29,9 @@ Check = Callable[[Sums], object]  # raises where a new row is not to be written
 class Ledger(Transactions):
     """All generations of one workspace."""
 
-    def admit(self, row: Row, *, new_take: bool = False, check: Check | None = None) -> tuple[Row, bool]:
+    def admit(
+        self, row: Row, *, new_take: bool = False, free: bool = False, check: Check | None = None
+    ) -> tuple[Row, bool]:
         """Write `row` before its submission, unless its request and take are there already.
 
         Parameters
@@ -38,6 +40,9 @@ class Ledger(Transactions):
             The row to write; its `take` is the one asked for.
         new_take
             Take the next free number instead.
+        free
+            Whether the caller has just seen that nobody holds the take: then it is looked for only if that turns out
+            to be otherwise, or there is something to `check`.
         check
             Called with the provider's sums while nobody else, in no process, can write a row; what it raises
             refuses the new one. Not called where the take is there already.
@@ -53,12 +58,12 @@ class Ledger(Transactions):
             The ledger cannot be written, or it cannot be found out whether it was; nothing must be submitted.
         """
         try:
-            return self._admitted(row, new_take, check)
+            return self._admitted(row, new_take, free, check)
         except LostConnectionError as error:
             error.hint = f"{NOTHING_SENT} Run it again when the database answers."
             raise
 
-    def _admitted(self, row: Row, new_take: bool, check: Check | None) -> tuple[Row, bool]:
+    def _admitted(self, row: Row, new_take: bool, free: bool, check: Check | None) -> tuple[Row, bool]:
         lost = rebuilt = False
         ends = patience_ends()
         while True:
@@ -67,10 +72,11 @@ class Ledger(Transactions):
                 return written, written.lease_owner == row.lease_owner
             if new_take:
                 row = row.with_(take=self._next_take(row))
-            else:
+            elif not free or check is not None:  # what is there needs no budget, also since a moment ago
                 held = self.holder(row.provider, row.request_hash, row.take)
                 if held is not None:
                     return held, False
+            free = False
             try:
                 self._write(partial(_insert, self._place, row, check), NOTHING_SENT)
             except sa.exc.IntegrityError:
@@ -217,17 +223,23 @@ class Ledger(Transactions):
         query = sa.select(*COLUMNS).where(open_ | unsaved).order_by(_table.c.created)
         return self._rows(query)
 
-    def prompts(self, provider: str) -> set[str]:
-        """Every prompt that was ever asked for."""
+    def asked(self, provider: str) -> Asked:
+        """What was asked of a provider and not refused; all rows are read, at once."""
+        c = _table.c
         # Not `->>` in the database: PostgreSQL cannot say a NUL, nor half of a surrogate pair, that a prompt may hold.
-        query = sa.select(_table.c.request).where(_table.c.provider == provider)
-        return self._read(
-            lambda connection: {
-                prompt
-                for request in connection.execute(query).scalars()
-                if (prompt := request.get("prompt")) is not None
-            }
+        query = sa.select(c.request, c.request_hash, c.held_take, c.status).where(
+            c.provider == provider, c.held_take.is_not(None)
         )
+
+        def read(connection: sa.Connection) -> Asked:
+            found = Asked()
+            for request, request_hash, take, status in connection.execute(query):
+                found.statuses[request_hash, take] = status
+                if (prompt := request.get("prompt")) is not None:
+                    found.prompts.add(prompt)
+            return found
+
+        return self._read(read)
 
     def expenses(self, provider: str) -> list[Expense]:
         """Everything of a provider that cost or may cost something, newest first."""

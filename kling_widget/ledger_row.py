@@ -109,6 +109,22 @@ class Row:
         return {**self.metadata(), "ledger": row}
 
 
+@dataclass
+class Asked:
+    """What was asked of one provider and not refused.
+
+    Attributes
+    ----------
+    statuses
+        By request hash and take.
+    prompts
+        Of these requests.
+    """
+
+    statuses: dict[tuple[str, int], str] = field(default_factory=dict)
+    prompts: set[str] = field(default_factory=set)
+
+
 ROW_FIELDS = tuple(f.name for f in fields(Row))
 
 

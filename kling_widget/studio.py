@@ -134,12 +134,14 @@ class Studio(StudioAccess):
         prepared = prepare(self.workspace, image, prompt, tail_image=tail_image, send_anyway=send_anyway, **fields)
         return self.admit(prepared, take, budget)
 
-    def admit(self, prepared: Prepared, take: Take = 1, budget: float | None = None) -> Generation:
-        """Write the ledger's row and start; or return the generation that is there already."""
+    def admit(
+        self, prepared: Prepared, take: Take = 1, budget: float | None = None, *, free: bool = False
+    ) -> Generation:
+        """Write the ledger's row and start; or return the generation that is there already. As :meth:`enter`."""
         from .prepare import facts_of
 
         facts = {name: facts_of(picture) for name, picture in prepared.pictures.items()}
-        return self.enter(prepared.request, facts, take, budget)
+        return self.enter(prepared.request, facts, take, budget, free=free)
 
     def enter(
         self,
@@ -148,6 +150,7 @@ class Studio(StudioAccess):
         take: Take,
         budget: float | None,
         *,
+        free: bool = False,
         client_request_id: str | None = None,
         notebook: str | None = None,
     ) -> Generation:
@@ -161,6 +164,8 @@ class Studio(StudioAccess):
             What the ledger keeps of its pictures, by field.
         take, budget
             As of :meth:`submit`.
+        free
+            Whether :meth:`held` has just said that nobody asked for it.
         client_request_id
             The submission's own name. Given twice it is one submission, also as a new take.
         notebook
@@ -173,7 +178,7 @@ class Studio(StudioAccess):
             request, pictures, take, provider=self.provider, time_factor=self.time_factor if self.simulated else None,
             client_request_id=client_request_id, notebook=notebook,
         )  # fmt: skip
-        row, ours = self._admit(row, budget, new_take=take == "new")
+        row, ours = self._admit(row, budget, new_take=take == "new", free=free)
         if ours:
             self.account.balance = None  # no longer what it was
         else:
@@ -199,13 +204,14 @@ class Studio(StudioAccess):
         self.account.balance = None
         return self.go_on(row)
 
-    def _admit(self, row: Row, budget: float | None, *, new_take: bool) -> tuple[Row, bool]:
+    def _admit(self, row: Row, budget: float | None, *, new_take: bool, free: bool = False) -> tuple[Row, bool]:
         """Write the row with our lease on it: nobody may look up what we are about to submit."""
         check = self.account.check(row, budget)
         self.unsent.add(row.client_request_id)
         ours = False
         try:
-            held, ours = self.workspace.ledger.admit(self.leases.stamped(row), new_take=new_take, check=check)
+            stamped = self.leases.stamped(row)
+            held, ours = self.workspace.ledger.admit(stamped, new_take=new_take, free=free, check=check)
             return held, ours
         finally:
             if not ours:

@@ -9,15 +9,17 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import nbformat
 import pytest
+import sqlalchemy as sa
 from nbclient import NotebookClient
 
 from kling_widget import background
+from kling_widget.ledger_transactions import Transactions
 from tests import postgres
 from tests import s3 as s3_server
 
@@ -130,6 +132,22 @@ def postgres_server() -> Iterator[postgres.Server]:
 def postgres_url(postgres_server: postgres.Server) -> str:
     """An empty database of the test's own on it."""
     return postgres_server.url(postgres_server.new_database())
+
+
+@pytest.fixture
+def statements() -> Callable[[Transactions], list[str]]:
+    """Tells what a ledger asks of its database from now on."""
+
+    def listen(ledger: Transactions) -> list[str]:
+        said: list[str] = []
+
+        @sa.event.listens_for(ledger._engine, "before_cursor_execute")
+        def hear(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            said.append(statement)
+
+        return said
+
+    return listen
 
 
 @pytest.fixture(scope="session")

@@ -298,13 +298,13 @@ def test_whatever_anybody_writes_is_kept_and_found(open_ledger):
     ledger = open_ledger()
     request = {"prompt": HOSTILE, "cfg_scale": 0.1 + 0.2, "camera": {"zoom": -1e-300}}
     ledger.admit(row(request=request, pictures={"image_url": {"name": HOSTILE, "sha256": None, "url": None}}))
+    assert ledger.asked("simulator").prompts == {HOSTILE}
     said = HOSTILE.replace("\ud800", "")
     changed = ledger.update("kw-1", status="error", error_name="x" * 500, error_message=said, vendor_status=said)
     assert changed.request == request
     assert changed.pictures["image_url"]["name"] == HOSTILE
     assert changed.error_message == changed.vendor_status == said.replace("\0", "␀")
     assert changed.error_name == "x" * 500
-    assert ledger.prompts("simulator") == {HOSTILE}
     assert open_ledger().get("kw-1") == changed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,10 +16,15 @@ import pytest
 
 from kling_widget import ImageToVideoRequest, InvalidRequestError, KlingError, NotConfirmedError, batch_plan
 from kling_widget.backpressure import Turnstile, Window
-from kling_widget.batch_plan import Plan, ask
+from kling_widget.batch_plan import Plan, ask, plan
 from kling_widget.batch_results import Result, Results, result_of
 from kling_widget.batch_rows import FIELDS, BatchRow, described, grid, rows_of
 from kling_widget.contact_sheet import POSTER_BYTES, SHOWN, Tile, page
+from kling_widget.ledger import Row
+from kling_widget.ledger_transactions import Transactions
+from kling_widget.prepare import draft
+from kling_widget.studio import Studio
+from tests.conftest import NOTEBOOKS
 
 
 def fields_of(given: Any, keep: Any = (), **common: Any) -> list[dict[str, Any]]:
@@ -169,6 +174,28 @@ def test_what_is_told_of_a_row_holds_no_picture() -> None:
 
 
 # Plan
+
+
+def test_the_ledger_is_asked_once_however_many_rows_it_knows(
+    tmp_path: Path, statements: Callable[[Transactions], list[str]]
+) -> None:
+    rows = [
+        {"image": (NOTEBOOKS / "images" / "rocket.jpg").read_bytes(), "prompt": "p", "negative_prompt": f"{number}"}
+        for number in range(6)
+    ]
+    studio = Studio(simulate=True, workspace=tmp_path)
+    for number, status in enumerate(["completed", "completed", "queued", "error", "unknown"]):
+        request = draft(**rows[number]).request
+        row = Row(f"kw-{number}", studio.provider, request.content_hash(), request=request.body())
+        studio.workspace.ledger.admit(row)
+        studio.workspace.ledger.update(row.client_request_id, status=status)
+    said = statements(studio.workspace.ledger)
+    found = plan(studio, rows_of(rows[:1], {}), None)
+    few = len(said)
+    assert found.there == 1
+    found = plan(studio, rows_of(rows, {}), None)
+    assert len(said) == 2 * few
+    assert (found.there, found.under_way, found.to_make) == (2, 2, {5: 2})  # what was refused is made
 
 
 def test_the_plan_says_what_is_made_what_it_costs_and_what_costs_nothing() -> None:

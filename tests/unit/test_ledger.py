@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -63,6 +64,35 @@ def test_the_same_request_and_take_is_one_row(ledger):
     assert ledger.admit(row(3, take=2))[1]
     assert ledger.admit(row(4, provider="https://api.example"))[1]
     assert ledger.admit(row(5), new_take=True)[0].take == 3
+
+
+def test_a_take_that_was_free_a_moment_ago_is_not_looked_for(ledger, statements):
+    said = statements(ledger)
+    assert ledger.admit(row(1), free=True)[1]
+    assert not [statement for statement in said if "request_hash =" in statement]
+
+
+@pytest.mark.parametrize("check", [None, Mock(side_effect=AssertionError("nothing is to be paid"))])
+def test_a_take_that_another_took_a_moment_ago_is_found(ledger, check):
+    first, _ = ledger.admit(row(1))
+    assert ledger.admit(row(2), free=True, check=check) == (first, False)
+
+
+def test_many_threads_that_saw_the_same_take_free_make_one_row(opened):
+    results = at_once(lambda number: opened().admit(row(number), free=True))
+    assert [ours for _, ours in results].count(True) == 1
+    assert len({held.client_request_id for held, _ in results}) == 1
+
+
+def test_what_was_asked_for_and_not_refused(ledger):
+    asked = [("a", 1, "queued"), ("a", 2, "completed"), ("b", 1, "error"), ("c", 1, "completed")]
+    for number, (letter, take, status) in enumerate(asked):
+        provider = "https://x" if letter == "c" else "simulator"
+        ledger.admit(row(number, request_hash=letter, take=take, provider=provider, request={"prompt": f"p {letter}"}))
+        ledger.update(f"kw-{number}", status=status)
+    found = ledger.asked("simulator")
+    assert found.statuses == {("a", 1): "queued", ("a", 2): "completed"}
+    assert found.prompts == {"p a"}
 
 
 @pytest.mark.parametrize("status", ["rejected", "error"])
