@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK = 1.0  # seconds between two looks at which workers there are
+ANSWER = 15.0  # seconds; who stands still is not waited for longer before a batch begins. Dask gives it up after 300
 HANDED_IN = 5  # times a row is handed in before it is given up; each time Dask tries it on 4 workers (allowed-failures)
 QUIET = 1.0  # seconds in which refusals (429) heard from workers are one, as they are for a `Pacer`
 
@@ -63,6 +64,7 @@ class Cluster:
         self._on_begun, self._on_status = on_begun, on_status
         self._processes: dict[str, str] = {}  # by the worker's address
         self._introducing: set[str] = set()
+        self._sharing = 0  # processes, when the workers were last told how many share the budget of requests
         self._halted = False
         self._refused_at = float("-inf")
         self._over = asyncio.Event()
@@ -89,9 +91,6 @@ class Cluster:
             raise _without("scheduler", error) from None
         if scheduler != __version__:
             raise _without("scheduler", scheduler)
-        for address, version in (await self._client.everywhere(*_VERSION, on_error="return")).items():
-            if version != __version__ and not isinstance(version, OSError):
-                raise _without(f"worker {address}", version)
         await self._look()
         if self.broken is not None:
             raise self.broken
@@ -161,25 +160,24 @@ class Cluster:
         threads = await self._client.threads()
         self.workers = len(threads)
         self.room.widen(max(sum(threads.values()), 1))
-        before = set(self._processes.values())
         for address in set(self._processes) - set(threads):
             del self._processes[address]
-        newcomers = set(threads) - set(self._processes)
-        if self._watching is None:
-            await self._introduce(newcomers)
-        else:
-            self._beside(self._introduce(newcomers))
-        if set(self._processes.values()) != before:
-            self._beside(self._share())
+        introducing = self._beside(self._introduce(set(threads) - set(self._processes)))
+        if self._watching is None:  # what is the matter with them is told before anything is sent
+            for task in (await asyncio.wait([introducing], timeout=ANSWER))[0]:
+                task.result()
+        if (processes := len(set(self._processes.values()))) != self._sharing:
+            self._sharing = processes
+            self._beside(self._share(max(processes, 1)))
 
     async def _introduce(self, workers: Iterable[str]) -> None:
         """Tell workers where they work; each by itself, for one may take long or be gone."""
         newcomers = [address for address in workers if address not in self._introducing]
         if not newcomers:
             return
-        self._introducing.update(newcomers)
         mark = f".dask-{uuid.uuid4().hex}"
         leaving = asyncio.ensure_future(background.in_thread(self._studio.workspace.leave_mark, mark))
+        self._introducing.update(newcomers)
         try:
             await asyncio.shield(leaving)
             handover = self._handover(mark, len(newcomers))
@@ -192,25 +190,44 @@ class Cluster:
             await background.in_thread(self._studio.workspace.remove_mark, mark)
 
     async def _introduce_one(self, address: str, handover: Handover) -> None:
-        told = await self._client.everywhere(dask_worker.introduce, handover, workers=[address], on_error="return")
-        answer = told.get(address)
+        try:
+            problem = await self._told(address, handover)
+        finally:
+            self._introducing.discard(address)  # others may take longer, and this one begin anew meanwhile
+        if problem is not None:
+            self.broken = problem
+
+    async def _told(self, address: str, handover: Handover) -> ClusterError | None:
+        """Tell one worker where it works; why it can't be used. One that has gone meanwhile is no matter."""
+        version = await self._asked(address, *_VERSION)
+        if isinstance(version, (str, ImportError)) and version != __version__:
+            return _without(f"worker {address}", version)
+        answer = await self._asked(address, dask_worker.introduce, handover)
         if answer is None or isinstance(answer, OSError):
-            return  # it has gone meanwhile
+            return None
         problem = f"cannot be used: {type(answer).__name__}: {answer}"
         if isinstance(answer, tuple):
             self._processes[address], problem = answer
-        if problem is not None:
-            self.broken = ClusterError(f"The Dask worker {address} {problem}", hint="Nothing was submitted there.")
+        if problem is None:
+            return None
+        return ClusterError(f"The Dask worker {address} {problem}", hint="Nothing was submitted there.")
 
-    def _beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Do something without waiting for it, for as long as the batch runs."""
+    async def _asked(self, address: str, function: Callable[..., Any], *args: Any) -> Any:
+        """What a worker answers, also an error; None where it has gone."""
+        told = await self._client.everywhere(function, *args, workers=[address], on_error="return")
+        return told.get(address)
+
+    def _beside(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Do something beside, for as long as the batch runs."""
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._is_done)
+        return task
 
     def _is_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._watching is not None:  # before, who looks raises it
             log.warning("Dask's workers could not be told: %s", error)  # they are told again with the next look
 
     def _handover(self, mark: str, newcomers: int) -> Handover:
@@ -224,9 +241,8 @@ class Cluster:
             halted=self._halted,
         )
 
-    async def _share(self) -> None:
+    async def _share(self, processes: int) -> None:
         """One budget of requests for all processes."""
-        processes = max(len(set(self._processes.values())), 1)
         await self._client.everywhere(dask_worker.share, self._studio.provider, processes, on_error="ignore")
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import dask
 import numpy as np
@@ -286,7 +287,7 @@ def _quick_refusals() -> None:
 
 
 def test_all_processes_share_one_budget_of_requests_and_hear_of_each_others_refusals(
-    client: Client, serve: Serve, tmp_path: Path, cat: Path
+    cluster: LocalCluster, client: Client, serve: Serve, tmp_path: Path, cat: Path
 ) -> None:
     vendor = serve(long_edge=64, fps=2, time_factor=1.0)
     batch = start_on(vendor, tmp_path, rows_of(cat, 3), executor=client)
@@ -300,6 +301,17 @@ def test_all_processes_share_one_budget_of_requests_and_hear_of_each_others_refu
             rate < 0.9 * pacing.REQUESTS_PER_SECOND / WORKERS
             for rate in client.run(partial(_rates, vendor.url)).values()
         )
+    )
+    cluster.scale(WORKERS + 1)
+    try:
+        client.wait_for_workers(WORKERS + 1, timeout=DEADLINE)
+        eventually(
+            lambda: list(client.run(limits).values()) == [pacing.REQUESTS_PER_SECOND / (WORKERS + 1)] * (WORKERS + 1)
+        )
+    finally:
+        cluster.scale(WORKERS)
+    eventually(
+        lambda: list(client.run(limits).values()) == [pytest.approx(pacing.REQUESTS_PER_SECOND / WORKERS)] * WORKERS
     )
     batch.stop()
 
@@ -440,6 +452,24 @@ def test_a_worker_that_stood_still_and_lost_its_rows_pays_nothing_twice(
     assert paid_once(vendor, tmp_path) >= 30
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says when a process stands still")
+def test_a_worker_that_stands_still_keeps_no_batch_from_beginning(
+    client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_cluster, "ANSWER", 0.5)
+    process = a_process(client)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        eventually(lambda: stands_still(process))
+        batch = start_on(vendor, tmp_path, rows_of(cat, 16), executor=client)
+        eventually(lambda: batch.made >= 8)
+    finally:
+        os.kill(process, signal.SIGCONT)
+    assert {each.status for each in batch.wait(DEADLINE)} == {"completed"}
+    assert paid_once(vendor, tmp_path) == 16
+    assert not list((tmp_path / "clips").glob(".dask-*"))
+
+
 def stands_still(process: int) -> bool:
     """Whether all threads are stopped: they go on until one of them has had its turn to take the signal in."""
     stats = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/stat")]
@@ -530,8 +560,16 @@ def test_other_versions_and_none_at_all_are_told_with_both_versions(
     monkeypatch.setattr(dask_cluster, "__version__", "9.9.9")
     with pytest.raises(kw.ClusterError, match=r"scheduler has kling_widget 0\.1\.0, and here it is 9\.9\.9"):
         start_on(vendor, tmp_path, rows_of(cat, 2), executor=client)
-    monkeypatch.setattr(dask_cluster, "_VERSION", (dask_cluster.importlib.metadata.version, "no-such-package"))
-    with pytest.raises(kw.ClusterError, match=r"scheduler has no kling_widget, and here it is 9\.9\.9"):
+    none = (dask_cluster.importlib.metadata.version, "no-such-package")
+    with monkeypatch.context() as patch:
+        patch.setattr(dask_cluster, "_VERSION", none)
+        with pytest.raises(kw.ClusterError, match=r"scheduler has no kling_widget, and here it is 9\.9\.9"):
+            start_on(vendor, tmp_path, rows_of(cat, 2), executor=client)
+    monkeypatch.setattr(dask_client.DaskClient, "on_scheduler", AsyncMock(return_value="9.9.9"))  # as here
+    with pytest.raises(kw.ClusterError, match=r"worker tcp://.* has kling_widget 0\.1\.0, and here it is 9\.9\.9"):
+        start_on(vendor, tmp_path, rows_of(cat, 2), executor=client)
+    monkeypatch.setattr(dask_cluster, "_VERSION", none)
+    with pytest.raises(kw.ClusterError, match=r"worker tcp://.* has no kling_widget, and here it is 9\.9\.9"):
         start_on(vendor, tmp_path, rows_of(cat, 2), executor=client)
     assert submissions(vendor) == []
 
