@@ -64,7 +64,11 @@ async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], ob
         except DownloadError as error:
             error.generation_id = row.generation_id
             studio.leases.check(row.client_request_id)
-            raise
+            # Two processes at the same video, one of which stood still and does not know yet that it lost its lease:
+            # who is first drops what the other has fetched.
+            if not await background.in_thread(_is_there, studio.workspace, target, row):
+                raise
+            row = await _saved(studio, row, target, update, say)
 
     def tidied() -> Video:
         _tidy(studio.workspace.path, target, row)

@@ -16,6 +16,7 @@ from kling_widget import (
     SubmissionUnknownError,
     Video,
     background,
+    download,
     leases,
     mp4_metadata,
     pending,
@@ -379,3 +380,24 @@ def test_a_lease_lost_in_the_middle_of_a_download_ends_with_one_whole_video(serv
     assert mp4_metadata.read(mine.video.path) is not None
     assert not list(folder.glob("*part"))
     assert list(pending.rows(tmp_path / "clips")) == []
+
+
+def test_a_download_that_another_process_ended_first_is_no_error(serve, cat, tmp_path, monkeypatch):
+    """It had lost its lease, or we have: either way it drops what we have fetched."""
+    server = serve(time_factor=60)
+    studio = studio_on(server, tmp_path)
+    finish = download._finish
+    taken_away = []
+
+    def finish_twice(partial, target, seal):
+        finish(partial, target, seal)
+        taken_away.append(not partial.exists())
+        finish(partial, target, seal)
+
+    monkeypatch.setattr(download, "_finish", finish_twice)
+    video = studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    assert taken_away == [True]
+    assert mp4_metadata.read(video.path) is not None
+    [row] = studio.workspace.ledger.rows()
+    assert row.saved is not None
+    assert len(downloads(server)) == 1
