@@ -78,7 +78,7 @@ class Ledger(Transactions):
                     return held, False
             free = False
             try:
-                self._write(partial(_insert, self._place, row, check), NOTHING_SENT)
+                self._write(partial(_insert, self._place, row, check), NOTHING_SENT, one_statement=check is None)
             except sa.exc.IntegrityError:
                 known = self.get(row.client_request_id)
                 if not lost and known is not None:
@@ -284,9 +284,10 @@ def _change(which: sa.ColumnElement[bool], changes: dict[str, Any]) -> sa.Update
 
 
 def _insert(place: Place, row: Row, check: Check | None, connection: sa.Connection) -> None:
+    values = {**values_of(row), "held_take": row.take}
     if check is None:
-        place.let_others_in(connection)
+        connection.execute(place.added(values))
     else:
         place.keep_others_out(connection)
         check(sums_of(connection, row.provider))
-    connection.execute(_table.insert().values(**values_of(row), held_take=row.take))
+        connection.execute(_table.insert().values(**values))

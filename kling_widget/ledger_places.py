@@ -15,7 +15,7 @@ from .databases import Database
 from .errors import KlingError
 from .ledger_file import engine_on, explained, identity
 from .ledger_repair import Records, found_rows, prepare_file, repair, settled_identity
-from .ledger_schema import DamageFoundError
+from .ledger_schema import DamageFoundError, table
 
 FILE = "ledger.sqlite"  # in the workspace
 
@@ -47,8 +47,8 @@ class Place(Protocol):
     def keep_others_out(self, connection: sa.Connection) -> None:
         """Begin a transaction in which nobody else, in no process, can add a row."""
 
-    def let_others_in(self, connection: sa.Connection) -> None:
-        """Begin one in which others may, but none who must keep everybody out."""
+    def added(self, values: Mapping[str, Any]) -> sa.Insert:
+        """The one statement that adds a row beside others, unless somebody keeps them out: then it waits."""
 
     def explained(self, money: str) -> AbstractContextManager[None]:
         """Turn what the database complains of into a sentence, with one on whether money moved."""
@@ -92,8 +92,9 @@ class LedgerFile:
         """A plain BEGIN would let two kernels count the same."""
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    def let_others_in(self, connection: sa.Connection) -> None:
+    def added(self, values: Mapping[str, Any]) -> sa.Insert:
         """Only one writes at a time anyway."""
+        return table.insert().values(**values)
 
     @contextmanager
     def explained(self, money: str) -> Iterator[None]:

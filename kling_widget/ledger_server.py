@@ -133,9 +133,11 @@ class LedgerServer:
         """Wait until nobody adds a row any more; it ends with the transaction, also when its process dies."""
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
 
-    def let_others_in(self, connection: sa.Connection) -> None:
-        """Wait for whoever keeps everybody out, and for nobody else."""
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock_shared(LOCK)))
+    def added(self, values: Mapping[str, Any]) -> sa.Insert:
+        """Wait for whoever keeps everybody out, and for nobody else, in the statement itself: a trip is saved."""
+        gate = sa.select(sa.func.pg_advisory_xact_lock_shared(LOCK)).cte("gate")
+        row = [sa.bindparam(None, value, type_=table.c[name].type) for name, value in values.items()]
+        return table.insert().from_select(list(values), sa.select(*row).select_from(gate))
 
     @contextmanager
     def explained(self, money: str) -> Iterator[None]:

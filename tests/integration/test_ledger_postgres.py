@@ -28,6 +28,7 @@ from kling_widget.studios import studio_for
 from kling_widget.workspace import Workspace
 from tests.integration.conftest import KEY, submissions
 from tests.integration.simulator_fixtures import picture
+from tests.integration.test_money import eventually
 
 LIMIT = 60.0  # seconds; what nothing here takes
 
@@ -122,6 +123,25 @@ def test_of_many_threads_with_a_budget_as_many_pass_as_it_allows(open_ledger):
     assert len(ledgers[0].rows()) == 5
 
 
+def test_a_row_without_a_budget_waits_while_one_is_checked(open_ledger, postgres_url):
+    with_a_budget, without = open_ledger(), open_ledger()
+    checking, go_on = threading.Event(), threading.Event()
+
+    def check(_sums):
+        checking.set()
+        assert go_on.wait(LIMIT)
+
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(with_a_budget.admit, row(1, request_hash="1"), check=check)
+        assert checking.wait(LIMIT)
+        second = pool.submit(without.admit, row(2, request_hash="2"))
+        eventually(lambda: asked(postgres_url, waiting) == [(1,)])
+        assert not second.done()
+        go_on.set()
+        assert [each.result(LIMIT)[1] for each in (first, second)] == [True, True]
+
+
 # A server that goes away
 
 
@@ -145,7 +165,7 @@ class Relay:
                 threading.Thread(target=self._pass_on, args=(server, ours, self._said), daemon=True).start()
 
     def _heard(self, ours: socket.socket, data: bytes) -> bool:
-        commits = b"COMMIT" in data or b"UPDATE" in data  # a single statement commits itself
+        commits = any(word in data for word in (b"COMMIT", b"INSERT", b"UPDATE"))  # a single statement commits itself
         cut, self.cut = (self.cut, None) if commits else (None, self.cut)
         if cut == "after":
             self._deaf.add(ours)
