@@ -2,8 +2,9 @@
 
 ``python -m tests.benchmarks.workers`` prints the table. Vendor (the simulator), kernel and workers are processes of
 their own; both sides have the same PostgreSQL server, the same folder on one disk, the same number under way, and the
-same budget of requests. All rows have one picture and one prompt, so that the simulator renders their clip once, and
-each another negative prompt, so that each is another request.
+same budget of requests. The cluster is set up as docs/scale.md recommends for workers that do nothing else. All rows
+have one picture and one prompt, so that the simulator renders their clip once, and each another negative prompt, so
+that each is another request.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def workers(url: str, folder: str, database: str, many: str, every: str) -> dict
     import dask
     from distributed import Client, LocalCluster, WorkerPlugin
 
-    from tests.local_cluster import workers_come_back
+    from tests.local_cluster import nothing_else_to_do, workers_come_back
 
     class Hurry(WorkerPlugin):  # type: ignore[misc]
         def setup(self, worker: Any) -> None:
@@ -146,7 +147,7 @@ def workers(url: str, folder: str, database: str, many: str, every: str) -> dict
 
     hurry()
     with (
-        dask.config.set(workers_come_back()),
+        dask.config.set(workers_come_back() | nothing_else_to_do()),
         LocalCluster(n_workers=WORKERS, threads_per_worker=THREADS, processes=True, dashboard_address=None) as cluster,
         Client(cluster) as client,
     ):
