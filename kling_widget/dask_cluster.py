@@ -64,7 +64,7 @@ class Cluster:
         self._on_begun, self._on_status = on_begun, on_status
         self._processes: dict[str, str] = {}  # by the worker's address
         self._introducing: set[str] = set()
-        self._sharing = 0  # processes, when the workers were last told how many share the budget of requests
+        self._sharing: set[str] = set()  # processes, when they were last told how many share the budget of requests
         self._halted = False
         self._refused_at = float("-inf")
         self._over = asyncio.Event()
@@ -166,18 +166,18 @@ class Cluster:
         if self._watching is None:  # what is the matter with them is told before anything is sent
             for task in (await asyncio.wait([introducing], timeout=ANSWER))[0]:
                 task.result()
-        if (processes := len(set(self._processes.values()))) != self._sharing:
+        if (processes := set(self._processes.values())) != self._sharing:
             self._sharing = processes
-            self._beside(self._share(max(processes, 1)))
+            self._beside(self._share(max(len(processes), 1)))
 
     async def _introduce(self, workers: Iterable[str]) -> None:
         """Tell workers where they work; each by itself, for one may take long or be gone."""
         newcomers = [address for address in workers if address not in self._introducing]
         if not newcomers:
             return
+        self._introducing.update(newcomers)
         mark = f".dask-{uuid.uuid4().hex}"
         leaving = asyncio.ensure_future(background.in_thread(self._studio.workspace.leave_mark, mark))
-        self._introducing.update(newcomers)
         try:
             await asyncio.shield(leaving)
             handover = self._handover(mark, len(newcomers))
