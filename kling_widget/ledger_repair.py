@@ -43,16 +43,17 @@ def prepare_file(path: Path, records: Records) -> None:
     OSError, sqlite3.Error, sqlalchemy.exc.DatabaseError
         The folder or the file cannot be used now.
     """
+    found = identity(path)
     try:
-        if check(path) < SCHEMA_VERSION:
+        if found is not None and check(path) < SCHEMA_VERSION:
             look_through(path)
             migrate(path)
     except DamagedLedgerError:
         _set_aside(path, records, check)
     except sqlite3.OperationalError:
-        if path.exists():
+        if identity(path) == found:  # else another kernel sets it aside in this moment, or has just made a new one
             raise
-    if not path.exists():  # or not any more: another kernel sets it aside in this moment
+    if not path.exists():
         _create(path, records)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from kling_widget import file_systems, ledger_file, pending
+from kling_widget import file_systems, ledger_file, ledger_repair, pending
 from kling_widget.errors import KlingError
 from kling_widget.ledger import Ledger, Row
 from kling_widget.ledger_repair import LedgerWarning
@@ -356,6 +356,27 @@ def test_two_kernels_that_find_the_damage_at_once_set_aside_one_file(tmp_path):
     assert [kernel.returncode for kernel in kernels] == [0] * 4, said
     assert len(list(tmp_path.glob("ledger.damaged-*.sqlite"))) == 1
     assert sum("was damaged" in each for each in said) == 1
+
+
+def test_a_ledger_that_another_kernel_makes_just_after_we_found_none_is_no_error(tmp_path, monkeypatch):
+    path, made = tmp_path / "ledger.sqlite", []
+
+    def with_company(look):
+        def looks(at):
+            try:
+                return look(at)
+            finally:
+                if not made and not path.exists():
+                    made.append(path)
+                    Ledger(path).admit(row(1))
+
+        return looks
+
+    for look in ("check", "identity"):  # whichever is the first
+        monkeypatch.setattr(ledger_repair, look, with_company(getattr(ledger_repair, look)))
+    ours = Ledger(path)
+    assert made
+    assert ours.get("kw-1") is not None
 
 
 def test_a_kernel_whose_ledger_was_set_aside_goes_on_with_the_new_one(tmp_path):
