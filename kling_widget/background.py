@@ -123,6 +123,21 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return await result
 
 
+def aside(function: Callable[[], T]) -> Future[T]:
+    """Run what may wait for ever, for a person, in a thread of its own: the interpreter's end doesn't wait for it."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - handed on to whoever asks for the result
+            future.set_exception(error)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(work,), name="kling_widget aside", daemon=True).start()
+    return future
+
+
 class Service:
     """Work in the running loop that goes on for as long as there is something to do, and begins again when there is.
 

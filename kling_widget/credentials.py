@@ -6,8 +6,11 @@ import importlib
 import os
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
+from . import background
 from .errors import AuthenticationError, MissingKeyError
 
 KEY_NAMES = ("AIMLAPI_KEY", "AIML_API_KEY", "AIMLAPI_API_KEY")  # environment variables and Colab secrets
@@ -21,6 +24,9 @@ HOW_TO_GIVE_A_KEY = (
 
 COLAB_QUIET = 10.0  # seconds; ours: what a question that isn't answered takes (google/colab/userdata.py)
 _ask_colab_from = 0.0  # on the monotonic clock
+
+KEYRING_QUIET = 5.0  # seconds; ours: a desktop's keyring that is started first takes two or three
+_asked_keyring: tuple[Future[ApiKey | None], float] | None = None  # and until when it may take, on the monotonic clock
 
 
 class ApiKey:
@@ -91,7 +97,8 @@ def look_for_key(
     if found is None:
         found, note = _from_colab()
     if found is None:
-        found = _from_keyring()
+        found, quiet = _from_keyring()
+        note = note or quiet
     return (None, note) if found is None else (ApiKey(found), "")
 
 
@@ -146,11 +153,31 @@ def _from_colab() -> tuple[ApiKey | None, str]:
     return None, note
 
 
-def _from_keyring() -> ApiKey | None:
+def _from_keyring() -> tuple[ApiKey | None, str]:
+    """The keyring's key, and what to do where it doesn't answer.
+
+    A locked one asks a person, perhaps on a screen that nobody sees: so it is asked beside us, and only once.
+    """
+    global _asked_keyring
     try:
-        keyring, errors = importlib.import_module("keyring"), importlib.import_module("keyring.errors")
+        importlib.import_module("keyring")
     except ImportError:
-        return None
+        return None, ""
+    asked, until = _asked_keyring or (background.aside(_ask_keyring), time.monotonic() + KEYRING_QUIET)
+    _asked_keyring = asked, until
+    try:
+        key = asked.result(max(until - time.monotonic(), 0.0))
+    except NotYet:
+        return None, (
+            "The operating system's keyring, where a key may be, does not answer. "
+            "It probably waits to be unlocked: do that, then run the cell again."
+        )
+    _asked_keyring = None
+    return key, ""
+
+
+def _ask_keyring() -> ApiKey | None:
+    keyring, errors = importlib.import_module("keyring"), importlib.import_module("keyring.errors")
     for name in KEY_NAMES:
         try:
             value = keyring.get_password(KEYRING_SERVICE, name)

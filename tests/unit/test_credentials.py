@@ -7,6 +7,7 @@ import importlib
 import json
 import pickle
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,50 @@ def test_the_keyring_is_read_and_a_missing_or_locked_one_is_no_error(monkeypatch
 
     monkeypatch.setattr(keyring, "get_password", locked)
     assert find_key() is None
+
+
+@pytest.fixture
+def locked_keyring(monkeypatch):
+    """A keyring that waits for a person; returns what unlocks it, and the list of the names it was asked for."""
+    monkeypatch.delitem(sys.modules, "keyring")
+    keyring = importlib.import_module("keyring")
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    monkeypatch.setattr(credentials, "KEYRING_QUIET", 0.2)
+    unlocked, asked = threading.Event(), []
+
+    class Locked(importlib.import_module("keyring.backend").KeyringBackend):
+        priority = 1
+
+        def get_password(self, service, username):
+            asked.append(username)
+            unlocked.wait()
+            return SECRET if username == "AIML_API_KEY" else None
+
+        def set_password(self, service, username, password):
+            """Abstract in keyring's, and not of interest here."""
+
+    usual = keyring.get_keyring()
+    keyring.set_keyring(Locked())
+    yield unlocked.set, asked
+    unlocked.set()
+    keyring.set_keyring(usual)
+
+
+def test_a_keyring_that_waits_to_be_unlocked_holds_nobody_up_and_is_asked_once(locked_keyring):
+    unlock, asked = locked_keyring
+    for _ in range(3):
+        key, note = look_for_key()
+        assert key is None
+        assert "waits to be unlocked" in note
+    with pytest.raises(MissingKeyError, match=r"unlocked.*api_key="):
+        require_key()
+    assert asked == ["AIMLAPI_KEY"]
+
+    unlock()
+    question, _ = credentials._asked_keyring
+    assert question.result(10).reveal() == SECRET
+    assert require_key().reveal() == SECRET
+    assert asked == ["AIMLAPI_KEY", "AIML_API_KEY"], "the answer to the one question"
 
 
 def test_no_key_names_every_way_to_give_one():
