@@ -12,7 +12,7 @@ from .databases import Database, hidden_database
 from .generation import Generation
 from .money import Spending
 from .notebook_files import in_marimo_cell
-from .studio import Take
+from .rules import Take
 from .studios import studio_for
 from .video import Video
 

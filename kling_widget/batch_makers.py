@@ -129,12 +129,14 @@ class Here:
         if only_there:
             raise NothingThereError("There is no such video yet.")
         prepared = keep(self._studio.workspace, asked, send_anyway=self._send_anyway)
-        return self._studio.admit(prepared, take, self._budget, free=True)
+        return self._studio.orders.place_prepared(prepared, take, self._budget, free=True)
 
     async def again(self, making: Making) -> Making:
         """Submit once more what was refused, with the take it gave back."""
         assert isinstance(making, Generation)
-        return await background.in_thread(partial(self._studio.again, making, self._budget, new_take=False))
+        return await background.in_thread(
+            partial(self._studio.orders.place_again, making, self._budget, new_take=False)
+        )
 
     def halt(self) -> None:
         """Whoever asks here, asks no more."""

@@ -78,7 +78,7 @@ class Course(Bookkeeping):
         KlingError
             Why there is no video.
         """
-        fresh = self.row.client_request_id in self._studio.unsent  # we wrote it a moment ago
+        fresh = self.row.client_request_id in self._studio.orders.unsent  # we wrote it a moment ago
         if not fresh:
             await self._reread()
         self.expected = await background.in_thread(self._studio.expectation, self.row)
@@ -107,7 +107,7 @@ class Course(Bookkeeping):
         """Go on as the one process that does, with the row as it is now that nobody else changes it."""
         await self._take_in(claimed)
         self._raise_if_refused()
-        if self.row.status == "submitting" and self.row.client_request_id in self._studio.unsent:
+        if self.row.status == "submitting" and self.row.client_request_id in self._studio.orders.unsent:
             await self._submit()
         elif self.row.status in ("submitting", "unknown"):
             await self._look_up()  # the kernel that submitted it died before it heard the answer
@@ -153,7 +153,7 @@ class Course(Bookkeeping):
             await self._update(lease_until=self._studio.leases.until())  # the last step: the lease is on the disk
             reference = self.row.client_request_id
             self._posting = True
-            self._studio.unsent.discard(reference)
+            self._studio.orders.unsent.discard(reference)
             return await self._studio.client.create(body, client_request_id=reference, on_wait=self._waits)
 
     def _prepared(self) -> Body:

@@ -18,7 +18,7 @@ from .databases import Database
 if TYPE_CHECKING:
     from .ledger_row import Row
     from .request import ImageToVideoRequest
-    from .studio import Take
+    from .rules import Take
 
 
 class Secrets:

@@ -271,7 +271,7 @@ def _entered(place: Place, errand: Errand) -> Generation:
     with place.admitting:
         if place.halted:
             raise NothingThereError("The batch was stopped.")
-        return studio.enter(
+        return studio.orders.place(
             request, pictures, errand.take, errand.budget, free=errand.fields is not None,
             client_request_id=errand.key, notebook=errand.notebook,
         )  # fmt: skip

@@ -17,7 +17,8 @@ from .uploads import Uploads
 if TYPE_CHECKING:
     from .generation import Generation
     from .images import SourceImage
-    from .studio import Studio, Take
+    from .rules import Take
+    from .studio import Studio
     from .video import Video
 
 MESSAGES_IN = frozenset(
@@ -154,7 +155,7 @@ class MessageHandlers:
     async def _on_resubmit(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.status == "unknown":
             try:
-                self._follow(await background.in_thread(self._studio.again, generation, self._budget))
+                self._follow(await background.in_thread(self._studio.orders.place_again, generation, self._budget))
             except KlingError as error:
                 self._show_problem(error)
 

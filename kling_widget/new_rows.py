@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from .ledger_row import Row
 from .notebook_files import notebook_name
 from .request import ImageToVideoRequest, new_client_request_id
+from .rules import Take
 
 
 def asked_for(
     request: ImageToVideoRequest,
     pictures: Mapping[str, Any],
-    take: int | Literal["new"],
+    take: Take,
     *,
     provider: str,
     time_factor: float | None,

@@ -7,11 +7,15 @@ from __future__ import annotations
 import math
 import re
 from numbers import Integral, Real
+from typing import Literal
 from urllib.parse import urlsplit
 
 from .errors import InvalidRequestError
 
 DURATIONS = (5, 10)  # seconds; the specification's enum
+
+Take = int | Literal["new"]
+"""Which of several videos of one request: 1, 2, 3 …, or another one."""
 
 _REFERENCE = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}\Z")

@@ -7,9 +7,9 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from . import background
 from .account import Account
@@ -18,7 +18,8 @@ from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import StoreError
 from .leases import Leases
-from .rules import check_generation_id, check_take
+from .orders import Orders
+from .rules import Take, check_generation_id
 from .studio_access import StudioAccess
 from .workspaces import workspace_at
 
@@ -27,14 +28,11 @@ if TYPE_CHECKING:
     from .generation import Generation
     from .ledger_row import Row
     from .money import Spending
-    from .prepare import Prepared
     from .request import ImageToVideoRequest
     from .video import Video
 
 DOWNLOADS_AT_ONCE = 16  # the first of a thousand clips shall be whole before the last one begins
 SUBMISSIONS_AT_ONCE = 8  # each holds its pictures in memory, some 10 MB
-
-Take = int | Literal["new"]
 
 
 class Studio(StudioAccess):
@@ -80,11 +78,9 @@ class Studio(StudioAccess):
         self.account = Account(self, budget)
         self.leases = Leases(lambda: self.workspace.ledger)
         self.arrivals = Arrivals(self)
+        self.orders = Orders(self)
         self.downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
-        # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
-        # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.
-        self.unsent: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Studio({self.provider}, {self.workspace.address!r})"
@@ -132,90 +128,7 @@ class Studio(StudioAccess):
         self.require_key()
         self.account.limit(budget)  # and so is what is no amount of money
         prepared = prepare(self.workspace, image, prompt, tail_image=tail_image, send_anyway=send_anyway, **fields)
-        return self.admit(prepared, take, budget)
-
-    def admit(
-        self, prepared: Prepared, take: Take = 1, budget: float | None = None, *, free: bool = False
-    ) -> Generation:
-        """Write the ledger's row and start; or return the generation that is there already. As :meth:`enter`."""
-        from .prepare import facts_of
-
-        facts = {name: facts_of(picture) for name, picture in prepared.pictures.items()}
-        return self.enter(prepared.request, facts, take, budget, free=free)
-
-    def enter(
-        self,
-        request: ImageToVideoRequest,
-        pictures: Mapping[str, Any],
-        take: Take,
-        budget: float | None,
-        *,
-        free: bool = False,
-        client_request_id: str | None = None,
-        notebook: str | None = None,
-    ) -> Generation:
-        """As :meth:`admit`, of a request whose pictures are in the workspace.
-
-        Parameters
-        ----------
-        request
-            What to make.
-        pictures
-            What the ledger keeps of its pictures, by field.
-        take, budget
-            As of :meth:`submit`.
-        free
-            Whether :meth:`held` has just said that nobody asked for it.
-        client_request_id
-            The submission's own name. Given twice it is one submission, also as a new take.
-        notebook
-            Where it is asked for; by default in this process.
-        """
-        from . import new_rows
-
-        check_take(take)
-        row = new_rows.asked_for(
-            request, pictures, take, provider=self.provider, time_factor=self.time_factor if self.simulated else None,
-            client_request_id=client_request_id, notebook=notebook,
-        )  # fmt: skip
-        row, ours = self._admit(row, budget, new_take=take == "new", free=free)
-        if ours:
-            self.account.balance = None  # no longer what it was
-        else:
-            self._forget_if_gone(row, lambda row: self.workspace.has_video(row, look=True))
-        return self.go_on(row)
-
-    def again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
-        """Submit an earlier request once more; as a new take it may be paid twice if the first one was accepted.
-
-        Parameters
-        ----------
-        generation
-            The earlier one.
-        budget
-            As of :meth:`submit`.
-        new_take
-            False for one that was refused, and so gave its take back.
-        """
-        from . import new_rows
-
-        row = new_rows.asked_for_again(generation.row)
-        row, _ = self._admit(row, budget, new_take=new_take)
-        self.account.balance = None
-        return self.go_on(row)
-
-    def _admit(self, row: Row, budget: float | None, *, new_take: bool, free: bool = False) -> tuple[Row, bool]:
-        """Write the row with our lease on it: nobody may look up what we are about to submit."""
-        check = self.account.check(row, budget)
-        self.unsent.add(row.client_request_id)
-        ours = False
-        try:
-            stamped = self.leases.stamped(row)
-            held, ours = self.workspace.ledger.admit(stamped, new_take=new_take, free=free, check=check)
-            return held, ours
-        finally:
-            if not ours:
-                self.unsent.discard(row.client_request_id)
+        return self.orders.place_prepared(prepared, take, budget)
 
     # Money
 
@@ -252,7 +165,7 @@ class Studio(StudioAccess):
         return self.workspace.ledger.holder(self.provider, request.content_hash(), take) if self.has_ledger else None
 
     def go_on(self, row: Row) -> Generation:
-        """The generation of a row, watched unless its video is there; sent only if it is one of `unsent`."""
+        """The generation of a row, watched unless its video is there; sent only if its order was not sent yet."""
         generation = self.generation_of(row)
         if generation.video is None:
             self.require_key()
@@ -301,10 +214,10 @@ class Studio(StudioAccess):
             from . import new_rows
 
             row, _ = self.workspace.ledger.admit(new_rows.made_elsewhere(generation_id, self.provider))
-        self._forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
+        self.forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
         return self.go_on(row)
 
-    def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
+    def forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
         """A video that somebody took away is fetched anew. A store is asked for one, never for each of a long list."""
         generation = self.generation_of(row)
         with contextlib.suppress(StoreError):  # nobody can tell now

@@ -24,8 +24,8 @@ from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .notebook_files import kernel_shell, running_cell
 from .progress import CellOutput
-from .rules import check_cfg_scale, check_duration, checked_budget
-from .studio import Studio, Take
+from .rules import Take, check_cfg_scale, check_duration, checked_budget
+from .studio import Studio
 from .studios import studio_for
 from .uploads import Uploads
 

@@ -130,7 +130,7 @@ def test_what_may_have_been_accepted_counts_and_submitting_it_again_is_refused_t
     with pytest.raises(BudgetExceededError, match=r"about \$0.66 is under way"):
         studio.submit(cat, "another", budget=PRICE)
     with pytest.raises(BudgetExceededError):
-        studio.again(generation, PRICE)
+        studio.orders.place_again(generation, PRICE)
     assert len(submissions(slow)) == 1
 
 

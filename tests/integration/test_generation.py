@@ -160,7 +160,7 @@ def test_what_is_not_in_the_log_stays_unknown_until_a_person_decides(studio, ser
     with pytest.raises(SubmissionUnknownError):
         caught.value.resolve(DEADLINE)
     assert len(submissions(server)) == 1
-    assert studio.again(generation).wait(DEADLINE).path.exists()
+    assert studio.orders.place_again(generation).wait(DEADLINE).path.exists()
     assert len(submissions(server)) == 2
 
 

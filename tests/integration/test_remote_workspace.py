@@ -142,7 +142,7 @@ def test_another_machine_finds_what_was_made_and_fetches_only_what_it_uses(machi
 def test_the_picture_of_an_earlier_request_comes_from_the_bucket(machines: Machines) -> None:
     machines.another().submit(*REQUEST).wait(DEADLINE)
     studio = machines.another()
-    again = studio.again(studio.generations()[0])
+    again = studio.orders.place_again(studio.generations()[0])
     again.wait(DEADLINE)
     assert again.row.take == 2
     assert len(submissions(machines.server)) == 2

@@ -1,0 +1,126 @@
+"""``Orders``: a studio's way into the ledger for what is to be paid for: one row, written before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .rules import Take, check_take
+
+if TYPE_CHECKING:
+    from .generation import Generation
+    from .ledger_row import Row
+    from .prepare import Prepared
+    from .request import ImageToVideoRequest
+    from .studio import Studio
+
+
+class Orders:
+    """Writes down what is asked for, exactly once, and lets it begin.
+
+    Parameters
+    ----------
+    studio
+        Ledger, money and generations.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
+        # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.
+        self.unsent: set[str] = set()
+
+    def place_prepared(self, prepared: Prepared, take: Take, budget: float | None, *, free: bool = False) -> Generation:
+        """As :meth:`place`, of a request with the pictures that belong to it."""
+        from .prepare import facts_of
+
+        facts = {name: facts_of(picture) for name, picture in prepared.pictures.items()}
+        return self.place(prepared.request, facts, take, budget, free=free)
+
+    def place(
+        self,
+        request: ImageToVideoRequest,
+        pictures: Mapping[str, Any],
+        take: Take,
+        budget: float | None,
+        *,
+        free: bool = False,
+        client_request_id: str | None = None,
+        notebook: str | None = None,
+    ) -> Generation:
+        """Write the ledger's row and start; or return the generation that is there already.
+
+        Parameters
+        ----------
+        request
+            What to make.
+        pictures
+            What the ledger keeps of its pictures, which are in the workspace, by field.
+        take, budget
+            As of :meth:`Studio.submit`.
+        free
+            Whether :meth:`Studio.held` has just said that nobody asked for it.
+        client_request_id
+            The submission's own name. Given twice it is one submission, also as a new take.
+        notebook
+            Where it is asked for; by default in this process.
+
+        Raises
+        ------
+        KlingError
+            Nothing was submitted.
+        """
+        from . import new_rows
+
+        check_take(take)
+        studio = self._studio
+        row = new_rows.asked_for(
+            request, pictures, take, provider=studio.provider,
+            time_factor=studio.time_factor if studio.simulated else None,
+            client_request_id=client_request_id, notebook=notebook,
+        )  # fmt: skip
+        return self._place(row, budget, new_take=take == "new", free=free)
+
+    def place_again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
+        """Submit an earlier request once more; as a new take it may be paid twice if the first one was accepted.
+
+        Parameters
+        ----------
+        generation
+            The earlier one.
+        budget
+            As of :meth:`Studio.submit`.
+        new_take
+            False for one that was refused, and so gave its take back.
+
+        Raises
+        ------
+        KlingError
+            Nothing was submitted.
+        """
+        from . import new_rows
+
+        return self._place(new_rows.asked_for_again(generation.row), budget, new_take=new_take)
+
+    def _place(self, row: Row, budget: float | None, *, new_take: bool, free: bool = False) -> Generation:
+        studio = self._studio
+        row, ours = self._write(row, budget, new_take=new_take, free=free)
+        if ours:
+            studio.account.balance = None  # no longer what it was
+        else:
+            studio.forget_if_gone(row, lambda row: studio.workspace.has_video(row, look=True))
+        return studio.go_on(row)
+
+    def _write(self, row: Row, budget: float | None, *, new_take: bool, free: bool) -> tuple[Row, bool]:
+        """Write the row with our lease on it: nobody may look up what we are about to submit."""
+        studio = self._studio
+        check = studio.account.check(row, budget)
+        self.unsent.add(row.client_request_id)
+        ours = False
+        try:
+            stamped = studio.leases.stamped(row)
+            held, ours = studio.workspace.ledger.admit(stamped, new_take=new_take, free=free, check=check)
+            return held, ours
+        finally:
+            if not ours:
+                self.unsent.discard(row.client_request_id)
