@@ -249,11 +249,32 @@ def wait(future: Future[T], timeout: float | None = None) -> T:
         current = asyncio.get_running_loop()
     if current is None or not _patch(current):
         return _result(future, timeout)
-    waiting = current.create_task(_nested(future, timeout))
+    with _as_many_ready(current):
+        waiting = current.create_task(_nested(future, timeout))
+        try:
+            return current.run_until_complete(waiting)
+        finally:
+            waiting.cancel()  # after Ctrl-C
+
+
+@contextlib.contextmanager
+def _as_many_ready(current: Any) -> Iterator[None]:
+    """Leave a loop at least as many callbacks to run as it has now.
+
+    The turn in which a loop is patched is asyncio's own: it has counted them, and takes them one by one. Where a nested
+    run has taken them it pops from an empty deque, which is the end of the loop, and of a kernel, without a word.
+    """
+    ready = current._ready  # as asyncio's loops and nest_asyncio name it
+    counted = len(ready)
     try:
-        return current.run_until_complete(waiting)
+        yield
     finally:
-        waiting.cancel()  # after Ctrl-C
+        for _ in range(counted - len(ready)):
+            current.call_soon(_nothing)
+
+
+def _nothing() -> None:
+    pass
 
 
 async def _nested(future: Future[T], timeout: float | None) -> T:

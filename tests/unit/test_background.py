@@ -128,6 +128,29 @@ def test_waiting_inside_a_running_loop_lets_its_other_tasks_go_on() -> None:
     )
 
 
+def test_what_was_ready_when_the_first_waiting_began_does_not_end_the_loop() -> None:
+    """asyncio has counted it, and would pop from an empty deque: in a notebook that is the end of the kernel."""
+    in_fresh_process(
+        """
+        def wait_twice(over):
+            for _ in range(2):
+                print(background.wait(background.start(soon(0.05))))
+            over.set_result(None)
+
+        async def main():
+            loop, others = asyncio.get_running_loop(), []
+            over = loop.create_future()
+            loop.call_soon(wait_twice, over)
+            for number in range(50):
+                loop.call_soon(others.append, number)
+            await over
+            print(others == list(range(50)))
+        asyncio.run(main())
+    """,
+        says="done\ndone\nTrue\n",
+    )
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="Windows has no signals for one thread")
 def test_ctrl_c_is_heard_also_where_the_waiting_itself_is_not_interrupted() -> None:
     """As in the moment in which it begins. One that another thread gets doesn't interrupt it either."""
