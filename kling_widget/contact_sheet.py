@@ -2,8 +2,8 @@
 
 The sheet is one output that is replaced while the batch runs. It holds the latest `SHOWN` rows and tiny posters only,
 so it stays below 250 KB however long the batch is. When the batch is over, and nothing replaces the sheet any more, a
-poster opens into a player. Tags and styles are those JupyterLab keeps in notebooks that are not trusted; texts from
-people and the vendor are escaped.
+poster opens into a player, which covers it; the caption above closes it again. Tags and styles are those JupyterLab
+keeps in notebooks that are not trusted; texts from people and the vendor are escaped.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 SHOWN = 36  # tiles; ours: six rows of six, on a laptop's screen
 TOLD = 5  # failures told one by one; the others are counted
 EDGE = 160  # pixels of a poster's longer side
+HEIGHT = 90  # pixels of a poster's place
 POSTER_BYTES = 1_500  # ours: SHOWN of them twice, as Base64, are 144 KB
 STATUS = {**WORDS, "left": "Not submitted", "invalid": "Cannot be sent"}
 NAME = 100  # characters of a caption; the page cuts it to the width of the tile
 _FAILED = "var(--jp-error-color1, #b3261e)"
 _QUIET = "var(--jp-ui-font-color2, #757575)"
 _FRAME = (
-    "display:inline-block;vertical-align:top;margin:0 6px 6px 0;padding-bottom:3px;"
+    "display:inline-block;vertical-align:top;margin:0 6px 6px 0;padding-top:3px;"
     "border:1px solid var(--jp-border-color2, #cccccc)"
 )
-_PLACE = f"display:block;width:{EDGE}px;height:90px;background:var(--jp-layout-color2, #eeeeee)"
+_PLACE = f"display:block;width:{EDGE}px;height:{HEIGHT}px;background:var(--jp-layout-color2, #eeeeee)"
 _LINE = (
     f"width:{EDGE - 8}px;padding:0 4px;font-size:11px;line-height:15px;color:{_QUIET};"
     "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
@@ -102,21 +103,21 @@ def page(
 
 def _tile(tile: Tile, over: bool) -> str:
     name = escape(" · ".join(tile.caption)[:NAME])
+    lines = "".join(f'<div style="{_LINE}">{escape(part[:NAME])}</div>' for part in tile.caption)
     if tile.poster is None:
         colour = _FAILED if tile.failed else _QUIET
-        picture = f'<div style="{_PLACE};color:{colour};text-align:center;line-height:90px">{escape(tile.text)}</div>'
+        style = f"{_PLACE};color:{colour};text-align:center;line-height:{HEIGHT}px"
+        content = f'{lines}<div style="{style}">{escape(tile.text)}</div>'
     else:
-        picture = f'<img src="{tile.poster}" alt="{name}" style="{_PLACE};object-fit:contain">'
+        content = f'{lines}<img src="{tile.poster}" alt="{name}" style="{_PLACE};object-fit:contain">'
         if over and tile.source is not None:
             # Nothing is loaded before somebody plays it: a sheet must not fetch 36 videos.
             player = (
                 f'<video controls loop muted playsinline preload="none" width="{2 * EDGE}" poster="{tile.poster}" '
-                f'aria-label="{name}" src="{tile.source}"></video>'
+                f'aria-label="{name}" src="{tile.source}" style="display:block;margin-top:-{HEIGHT}px"></video>'
             )
-            summary = f'<summary style="display:block;cursor:pointer">{picture}</summary>'
-            picture = f"<details>{summary}{player}</details>"
-    lines = "".join(f'<div style="{_LINE}">{escape(part[:NAME])}</div>' for part in tile.caption)
-    return f'<div title="row {tile.number}: {name}" style="{_FRAME}">{picture}{lines}</div>'
+            content = f'<details><summary style="display:block;cursor:pointer">{content}</summary>{player}</details>'
+    return f'<div title="row {tile.number}: {name}" style="{_FRAME}">{content}</div>'
 
 
 class Sheet:

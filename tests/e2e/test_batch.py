@@ -8,7 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from kling_widget.simulator import SimulatorServer, SimulatorSettings
 from tests.e2e.lab import Lab
@@ -89,8 +89,26 @@ def test_a_sweep_is_confirmed_in_the_cell_and_its_contact_sheet_outlives_the_ker
     assert posters.first.evaluate("image => image.complete && image.naturalWidth") == 160
     posters.first.click()
     picture(lab, "opened")
-    assert_plays(output.locator("video").first, (320, 214))
+    player = output.locator("video").first
+    assert_covers(player, posters.first)
+    assert_plays(player, (320, 214))
+    output.locator("summary").first.click(position={"x": 20, "y": 8})  # its caption
+    expect(player).to_be_hidden()
     assert page.evaluate("() => window.__pwned") is None
+
+
+def assert_covers(player: Locator, poster: Locator) -> None:
+    """One picture is seen, not the small one and the large one."""
+    upper, lower = player.bounding_box(), poster.bounding_box()
+    assert upper is not None
+    assert lower is not None
+    assert (upper["x"], upper["y"]) == (lower["x"], lower["y"])
+    assert upper["width"] >= lower["width"]
+    assert upper["height"] >= lower["height"]
+    assert player.evaluate(
+        "player => { const box = player.getBoundingClientRect();"
+        "return document.elementFromPoint(box.x + 9, box.y + 9) === player; }"
+    )
 
 
 def picture(lab: Lab, name: str) -> None:
