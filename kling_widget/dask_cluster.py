@@ -15,7 +15,7 @@ from .backpressure import Turnstile, Window
 from .dask_client import DaskClient
 from .dask_tasks import Errand, Handover, Outcome, Secrets
 from .errors import ClusterError
-from .leases import machine_name
+from .leases import machine_name, process_name
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -237,6 +237,7 @@ class Cluster:
             secrets=Secrets(None if studio.simulated else studio.key(), studio.workspace.database),
             mark=mark,
             machine=machine_name() if studio.workspace.ledger_is_a_file else None,
+            called_in=process_name(),
             processes=len(set(self._processes.values())) + newcomers,
             halted=self._halted,
         )

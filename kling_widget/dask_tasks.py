@@ -66,6 +66,8 @@ class Handover:
         A file in the workspace: who sees it has the same one.
     machine
         The machine that the ledger's file is on; None where any may use it.
+    called_in
+        The process in which the batch was called.
     processes
         How many processes share the budget of requests.
     halted
@@ -80,6 +82,7 @@ class Handover:
     secrets: Secrets
     mark: str
     machine: str | None
+    called_in: str
     processes: int
     halted: bool
 

@@ -8,6 +8,8 @@ that one up (``secede``) and waits in a thread of its own for minutes.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -97,8 +99,19 @@ def topic_of(batch: str) -> str:
 
 async def introduce(handover: Handover, dask_worker: Worker) -> tuple[str, str | None]:
     """Take in where this process works; returns the process's name, and why it can't work there."""
+    _leave_ctrl_c_to(handover.called_in)
     problem = await background.in_thread(_take_in, handover, dask_worker)
     return f"{machine_name()}/{process_name()}", problem
+
+
+def _leave_ctrl_c_to(caller: str) -> None:
+    """Hear none of it in a process that the batch's own has started, as a `LocalCluster` does.
+
+    A terminal's Ctrl-C and a notebook's stop reach them all: the batch stops, and a worker would end, with what it has
+    under way. To be called on the worker's loop.
+    """
+    if caller == process_name(os.getppid()) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _take_in(handover: Handover, worker: Worker) -> str | None:

@@ -178,9 +178,9 @@ def _give_up() -> None:
         leases.give_up()
 
 
-def process_name() -> str:
-    """This process on this machine: ``machine/process``."""
-    return f"{_machine()}/{os.getpid()}"
+def process_name(process: int | None = None) -> str:
+    """A process on this machine, by default this one: ``machine/process``."""
+    return f"{_machine()}/{process or os.getpid()}"
 
 
 def machine_name() -> str:

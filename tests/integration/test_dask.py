@@ -452,6 +452,20 @@ def test_a_worker_that_stood_still_and_lost_its_rows_pays_nothing_twice(
     assert paid_once(vendor, tmp_path) >= 30
 
 
+def test_ctrl_c_is_the_batchs_and_not_the_workers_that_this_process_started(
+    client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path
+) -> None:
+    """Jupyter interrupts a kernel with all processes it has started, and a terminal does; Dask's workers would end."""
+    processes = set(client.run(os.getpid).values())
+    batch = start_on(vendor, tmp_path, rows_of(cat, 40), executor=client, concurrency=12)
+    eventually(lambda: batch.made >= 2)
+    for process in processes:
+        os.kill(process, signal.SIGINT)
+    assert {each.status for each in batch.wait(DEADLINE)} == {"completed"}
+    assert paid_once(vendor, tmp_path) == 40
+    assert set(client.run(os.getpid).values()) == processes
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc says when a process stands still")
 def test_a_worker_that_stands_still_keeps_no_batch_from_beginning(
     client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
@@ -632,7 +646,7 @@ def test_the_key_is_nowhere_in_what_dask_shows_and_keeps(
 def test_what_is_handed_to_workers_hides_its_secrets_and_says_so_in_no_error() -> None:
     database = Database("postgresql+psycopg://kling:s3cret@127.0.0.1/clips")
     secrets = dask_tasks.Secrets(ApiKey(KEY), database)
-    handover = dask_tasks.Handover("b", "1", "u", "w", False, secrets, "m", None, 1, False)
+    handover = dask_tasks.Handover("b", "1", "u", "w", False, secrets, "m", None, "p", 1, False)
     shown = repr(handover) + str(secrets)
     assert KEY not in shown
     assert "s3cret" not in shown
