@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, background, dask_worker
+from . import __version__, background, dask_places, dask_worker
 from .backpressure import Turnstile, Window
 from .dask_client import DaskClient
 from .dask_tasks import Errand, Handover, Outcome, Secrets
@@ -99,7 +99,7 @@ class Cluster:
         """Begin to listen to the workers, and to watch which there are."""
         if not self._processes:
             await self.check()
-        topic = dask_worker.topic_of(self.batch)
+        topic = dask_places.topic_of(self.batch)
         await self._client.listen(topic, self._heard)
         self._watching = asyncio.create_task(self._watch())
 
@@ -125,7 +125,7 @@ class Cluster:
         """Let no worker submit anything new."""
         self._halted = True
         self.room.close()
-        background.go(self._client.everywhere(dask_worker.halt, self.batch, on_error="ignore"))
+        background.go(self._client.everywhere(dask_places.halt, self.batch, on_error="ignore"))
 
     async def close(self) -> None:
         """The batch is over."""
@@ -141,9 +141,9 @@ class Cluster:
 
     async def _take_leave(self) -> None:
         with contextlib.suppress(ClusterError, OSError):  # the client, or the whole cluster, is being closed
-            topic = dask_worker.topic_of(self.batch)
+            topic = dask_places.topic_of(self.batch)
             await self._client.stop_listening(topic)
-            await self._client.everywhere(dask_worker.forget, self.batch, on_error="ignore")
+            await self._client.everywhere(dask_places.forget, self.batch, on_error="ignore")
 
     # Workers
 
@@ -202,7 +202,7 @@ class Cluster:
         version = await self._asked(address, *_VERSION)
         if isinstance(version, (str, ImportError)) and version != __version__:
             return _without(f"worker {address}", version)
-        answer = await self._asked(address, dask_worker.introduce, handover)
+        answer = await self._asked(address, dask_places.introduce, handover)
         if answer is None or isinstance(answer, OSError):
             return None
         problem = f"cannot be used: {type(answer).__name__}: {answer}"
@@ -244,7 +244,7 @@ class Cluster:
 
     async def _share(self, processes: int) -> None:
         """One budget of requests for all processes."""
-        await self._client.everywhere(dask_worker.share, self._studio.provider, processes, on_error="ignore")
+        await self._client.everywhere(dask_places.share, self._studio.provider, processes, on_error="ignore")
 
     def _heard(self, event: tuple[float, dict[str, Any]]) -> None:
         """News from a worker, on the client's loop."""
@@ -267,7 +267,7 @@ class Cluster:
         if now - self._refused_at >= QUIET:
             self._refused_at = now
             provider = self._studio.provider
-            await self._client.everywhere(dask_worker.slow_down, provider, retry_after, by, on_error="ignore")
+            await self._client.everywhere(dask_places.slow_down, provider, retry_after, by, on_error="ignore")
 
 
 def _without(who: str, version: Any) -> ClusterError:

@@ -27,7 +27,18 @@ from distributed import Client, LocalCluster, WorkerPlugin
 from PIL import Image
 
 import kling_widget as kw
-from kling_widget import dask_client, dask_cluster, dask_tasks, dask_worker, gate, leases, new_rows, pacing, retry
+from kling_widget import (
+    dask_client,
+    dask_cluster,
+    dask_places,
+    dask_tasks,
+    dask_worker,
+    gate,
+    leases,
+    new_rows,
+    pacing,
+    retry,
+)
 from kling_widget.batch_makers import NothingThereError, found
 from kling_widget.credentials import ApiKey
 from kling_widget.databases import Database
@@ -218,7 +229,7 @@ def test_a_new_take_is_one_submission_also_where_a_worker_runs_its_row_twice(
     studio = kw.Studio(api_key=KEY, base_url=vendor.url, workspace=tmp_path / "clips")
     (first,) = studio.generations()
     errand = dask_tasks.Errand("b", 0, first.key, "new", None, False, None, fields={"image": str(cat), "prompt": "p0"})
-    place = dask_worker.Place(studio, worker=None, topic="")  # type: ignore[arg-type]
+    place = dask_places.Place(studio, worker=None, topic="")  # type: ignore[arg-type]
     assert dask_worker._asked_for(place, errand).key == first.key
     place.halt()  # what is in the ledger is gone on with
     assert dask_worker._asked_for(place, errand).key == first.key
@@ -236,7 +247,7 @@ def test_a_row_whose_picture_is_gone_when_a_worker_runs_it_again_goes_on(
     monkeypatch.setattr(dask_worker, "get_worker", lambda: SimpleNamespace(address="tcp://worker"))
     gone = {"image": str(tmp_path / "gone.png"), "prompt": "p0"}
     errand = dask_tasks.Errand("b", 0, first.key, 1, None, False, None, fields=gone)
-    place = dask_worker.Place(studio, worker=None, topic="")  # type: ignore[arg-type]
+    place = dask_places.Place(studio, worker=None, topic="")  # type: ignore[arg-type]
     assert dask_worker._asked_for(place, errand).key == first.key
     with pytest.raises(kw.ImageError, match=r"gone\.png"):
         dask_worker._asked_for(place, errand.once_more("another"))
