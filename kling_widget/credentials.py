@@ -6,8 +6,7 @@ import importlib
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent import futures
 from typing import Any
 
 from . import background
@@ -26,7 +25,8 @@ COLAB_QUIET = 10.0  # seconds; ours: what a question that isn't answered takes (
 _ask_colab_from = 0.0  # on the monotonic clock
 
 KEYRING_QUIET = 5.0  # seconds; ours: a desktop's keyring that is started first takes two or three
-_asked_keyring: tuple[Future[ApiKey | None], float] | None = None  # and until when it may take, on the monotonic clock
+# The question that is not answered yet, and until when it is waited for, on the monotonic clock.
+_asked_keyring: tuple[futures.Future[ApiKey | None], float] | None = None
 
 
 class ApiKey:
@@ -165,15 +165,13 @@ def _from_keyring() -> tuple[ApiKey | None, str]:
         return None, ""
     asked, until = _asked_keyring or (background.aside(_ask_keyring), time.monotonic() + KEYRING_QUIET)
     _asked_keyring = asked, until
-    try:
-        key = asked.result(max(until - time.monotonic(), 0.0))
-    except NotYet:
+    if not futures.wait([asked], max(until - time.monotonic(), 0.0)).done:
         return None, (
             "The operating system's keyring, where a key may be, does not answer. "
             "It probably waits to be unlocked: do that, then run the cell again."
         )
     _asked_keyring = None
-    return key, ""
+    return asked.result(), ""
 
 
 def _ask_keyring() -> ApiKey | None:
