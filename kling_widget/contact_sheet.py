@@ -109,7 +109,8 @@ def _tile(tile: Tile, over: bool) -> str:
         style = f"{_PLACE};color:{colour};text-align:center;line-height:{HEIGHT}px"
         content = f'{lines}<div style="{style}">{escape(tile.text)}</div>'
     else:
-        content = f'{lines}<img src="{tile.poster}" alt="{name}" style="{_PLACE};object-fit:contain">'
+        # Without words of its own: the caption beside it, which is the summary's name, would be read out twice.
+        content = f'{lines}<img src="{tile.poster}" alt="" style="{_PLACE};object-fit:contain">'
         if over and tile.source is not None:
             # Nothing is loaded before somebody plays it: a sheet must not fetch 36 videos.
             player = (
