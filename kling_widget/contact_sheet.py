@@ -38,6 +38,7 @@ _FRAME = (
     "border:1px solid var(--jp-border-color2, #cccccc)"
 )
 _PLACE = f"display:block;width:{EDGE}px;height:{HEIGHT}px;background:var(--jp-layout-color2, #eeeeee)"
+_OVER_IT = f"display:block;margin-top:-{HEIGHT}px;max-width:100%"  # a player, and within a narrow panel
 _LINE = (
     f"width:{EDGE - 8}px;padding:0 4px;font-size:11px;line-height:15px;color:{_QUIET};"
     "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
@@ -115,7 +116,7 @@ def _tile(tile: Tile, over: bool) -> str:
             # Nothing is loaded before somebody plays it: a sheet must not fetch 36 videos.
             player = (
                 f'<video controls loop muted playsinline preload="none" width="{2 * EDGE}" poster="{tile.poster}" '
-                f'aria-label="{name}" src="{tile.source}" style="display:block;margin-top:-{HEIGHT}px"></video>'
+                f'aria-label="{name}" src="{tile.source}" style="{_OVER_IT}"></video>'
             )
             content = f'<details><summary style="display:block;cursor:pointer">{content}</summary>{player}</details>'
     return f'<div title="row {tile.number}: {name}" style="{_FRAME}">{content}</div>'
