@@ -23,10 +23,15 @@ function copied(bytes) {
   return new Uint8Array(bytes.buffer ?? bytes, bytes.byteOffset ?? 0, bytes.byteLength).slice().buffer;
 }
 
-/** One comm as the manager sees it. */
+/**
+ * One comm as the manager sees it. What arrives while the manager still loads the model's class waits for it: Colab hands
+ * out an iterator over messages together with the state, JupyterLab's KernelConnection handles no message before
+ * `comm_open` was handled to its end.
+ */
 class Comm {
   target_name = "jupyter.widget";
-  #message = () => {};
+  #waiting = [];
+  #message = (message) => this.#waiting.push(message);
   #closed = () => {};
 
   constructor(id) {
@@ -49,6 +54,7 @@ class Comm {
 
   on_msg(callback) {
     this.#message = callback;
+    for (const message of this.#waiting.splice(0)) callback(message);
   }
 
   on_close(callback) {
