@@ -249,6 +249,16 @@ def test_the_theme_is_the_host_s_and_not_the_browser_s(host: StandIn, tmp_path: 
         expect(prompt).to_have_css("background-color", background)
 
 
+def test_the_prompt_is_as_high_as_its_text_up_to_a_point(host: StandIn, tmp_path: Path) -> None:
+    prompt = open_widget(host, tmp_path).get_by_role("textbox", name="Prompt", exact=True)
+    empty = prompt.evaluate("box => box.clientHeight")
+    prompt.fill("The rocket clears the tower, smoke rolls towards us. " * 6)
+    assert prompt.evaluate("box => box.clientHeight") > empty
+    assert prompt.evaluate("box => box.scrollHeight <= box.clientHeight")
+    prompt.fill("The rocket clears the tower, smoke rolls towards us. " * 60)
+    assert prompt.evaluate("box => box.scrollHeight > 2 * box.clientHeight")
+
+
 @pytest.mark.parametrize(
     ("host", "seen", "handed"),
     [
