@@ -17,7 +17,7 @@ from . import background, contact_sheet
 from .batch_course import BatchCourse
 from .batch_results import Result, Results
 from .errors import StoppedWatchingError
-from .notebook_files import running_cell
+from .notebook_files import runs_now
 from .progress import TICK, LiveOutput, about
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Batch(BatchCourse):
 
     def _ipython_display_(self) -> None:
         """Nothing as the last line of the cell that shows it already; else how it stands now."""
-        if self.shown_in_cell is None or self.shown_in_cell != running_cell():
+        if not runs_now(self.shown_in_cell):
             LiveOutput(contact_sheet.Sheet(self).bundle())
 
     # Waiting

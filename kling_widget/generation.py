@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from . import background, polling
+from . import background, polling, progress
 from .course import Course, stopped
 from .errors import KlingError, SubmissionUnknownError
 from .ledger_row import FREE_TAKE, UNDER_WAY
@@ -29,7 +29,8 @@ _watched: set[Generation] = set()  # goes on though nobody holds it; loops hold 
 class Generation:
     """One generation: await it, wait for it, or listen to it. It goes on whether or not anybody does.
 
-    Made by :func:`kling_widget.submit` and :func:`kling_widget.resume`.
+    Made by :func:`kling_widget.submit` and :func:`kling_widget.resume`. As the last line of a cell it shows how far it
+    is, and then its video.
 
     Attributes
     ----------
@@ -119,6 +120,9 @@ class Generation:
 
     def __repr__(self) -> str:
         return f"<Generation {self.id or self.key}: {self.status}, {self.row.request.get('prompt', '')[:60]!r}>"
+
+    def _ipython_display_(self) -> None:
+        progress.show_as_value(self)
 
     # Waiting and listening
 

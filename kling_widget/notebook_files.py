@@ -77,6 +77,11 @@ def running_cell() -> int | None:
     return getattr(kernel_shell(), "execution_count", None)
 
 
+def runs_now(cell: int | None) -> bool:
+    """Whether this is the number of the cell that runs (or ran last) in this kernel."""
+    return cell is not None and cell == running_cell()
+
+
 def _shell() -> Any:
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython is not None else None

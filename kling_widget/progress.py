@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import background
-from .notebook_files import kernel_shell, running_cell
+from .notebook_files import kernel_shell, running_cell, runs_now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,6 +91,21 @@ def show(generation: Generation) -> None:
         surface.update(generation)  # what is ready already is shown before the next prompt is
         generation.on_change(surface.update)
         background.go(_tick(generation, surface))
+
+
+def show_as_value(generation: Generation) -> None:
+    """Show it as a cell's value, unless the cell shows it already.
+
+    Raises
+    ------
+    NotImplementedError
+        This is no notebook: IPython then takes the ``repr``.
+    """
+    if kernel_shell() is None:
+        raise NotImplementedError
+    if not runs_now(generation.shown_in_cell):
+        generation.awaited = False  # who waited was told why it failed in that cell; in this one nobody raises it
+        show(generation)
 
 
 def _surface(generation: Generation) -> _Surface | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import media, notebook_files, posters, video_page
 from .errors import DownloadError, ImageError
 from .notebook_files import notebook_relative as notebook_relative
-from .notebook_files import running_cell
+from .notebook_files import runs_now
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -281,8 +281,7 @@ class Video:
 
     def _repr_html_(self) -> str | None:
         # Not `_repr_mimebundle_`: IPython asks for the HTML all the same where a bundle has none.
-        shown = self.shown_in_cell is not None and self.shown_in_cell == running_cell()
-        return None if shown else self.html()
+        return None if runs_now(self.shown_in_cell) else self.html()
 
     def __repr__(self) -> str:
         return f"Video({video_page.shown_address(self)!r})" + (".embed()" if self.embedded else "")

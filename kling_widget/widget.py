@@ -22,7 +22,7 @@ from .entries import frame_of, problem_of
 from .errors import ImageError, KlingError
 from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
-from .notebook_files import kernel_shell, running_cell
+from .notebook_files import kernel_shell, running_cell, runs_now
 from .progress import CellOutput
 from .rules import Take, check_cfg_scale, check_duration, checked_budget
 from .studio import Studio
@@ -200,8 +200,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         """Show the widget, and below it, in the same cell's output, the videos as they come."""
         from IPython.display import display
 
-        here = self.placed_in_cell is not None and self.placed_in_cell == running_cell()
-        if self.comm is None or here:  # closed, or the cell says already that it is in the side panel
+        if self.comm is None or runs_now(self.placed_in_cell):  # closed, or the cell says it is in the side panel
             return
         data, metadata = self._repr_mimebundle_()
         display(data, metadata=metadata, raw=True)

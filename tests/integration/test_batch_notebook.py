@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
-from tests.integration.conftest import KEY, Serve, submissions
+from .conftest import KEY, Serve, submissions
+from .kernel import pages
 
 NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 
@@ -25,7 +25,7 @@ def test_the_batch_notebook_runs_and_what_would_cost_something_asks_first(serve:
     notebook.cells.append(costly)
     NotebookClient(notebook, timeout=170, resources={"metadata": {"path": tmp_path}}).execute()
 
-    sheets = [html for cell in notebook.cells for html in pages(cell) if "row 0" in html]
+    sheets = [html for cell in notebook.cells for html in pages(cell.get("outputs", [])) if "row 0" in html]
     assert [sheet.count("<details>") for sheet in sheets] == [2, 4, 2, 2], "posters that open into players"
     assert all("simulated" in sheet and "<progress" not in sheet for sheet in sheets)
     assert len(list((tmp_path / "kling_videos" / "videos").glob("*.mp4"))) == 8
@@ -36,7 +36,3 @@ def test_the_batch_notebook_runs_and_what_would_cost_something_asks_first(serve:
     assert "3 clips to make (3 of 5 s), about $1.98." in error.evalue
     assert "confirm=False" in error.evalue
     assert submissions(vendor) == []
-
-
-def pages(cell: Any) -> list[str]:
-    return [output["data"]["text/html"] for output in cell.get("outputs", []) if "text/html" in output.get("data", {})]

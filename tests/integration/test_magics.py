@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -24,10 +23,10 @@ from kling_widget.simulator import Fault, SimulatorServer, SimulatorSettings
 from kling_widget.simulator.settings import PRICE_USD
 
 from .conftest import FAST, KEY, Serve, submissions
+from .kernel import LIMIT, Kernel, environment_of, pages, started
 from .simulator_fixtures import picture
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]|\r|\x07")
-LIMIT = 60  # seconds; a clip takes one
 
 
 @pytest.fixture(scope="module")
@@ -47,41 +46,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(server: SimulatorServer, folder: Path) -> dict[str, str]:
-    """Of a process whose vendor is the simulator."""
-    without = {name: text for name, text in os.environ.items() if not name.startswith("KLING_WIDGET_")}
-    own = {"AIMLAPI_KEY": KEY, "KLING_WIDGET_BASE_URL": server.url, "IPYTHONDIR": str(folder / ".ipython")}
-    return {**without, **own, "PYTHONUNBUFFERED": "1"}
-
-
-class Kernel:
-    """A kernel that runs one cell after the other, as a notebook would."""
-
-    def __init__(self, client: NotebookClient) -> None:
-        self.client = client
-
-    def run(self, source: str) -> list[Any]:
-        """The cell's outputs; raises `CellExecutionError` where it failed."""
-        cells = self.client.nb.cells
-        cells.append(new_code_cell(source))
-        self.client.execute_cell(cells[-1], len(cells) - 1)
-        return list(cells[-1].outputs)
-
-    def failed(self, source: str) -> list[Any]:
-        """The outputs of a cell that is meant to fail."""
-        with pytest.raises(CellExecutionError):
-            self.run(source)
-        return list(self.client.nb.cells[-1].outputs)
-
-    def value(self, expression: str) -> str:
-        """The text of an expression's value."""
-        return str(self.run(expression)[-1]["data"]["text/plain"])
+    return environment_of(server, folder)
 
 
 @pytest.fixture(scope="module")
 def kernel(folder: Path, environment: dict[str, str]) -> Iterator[Kernel]:
-    client = NotebookClient(new_notebook(), timeout=LIMIT, resources={"metadata": {"path": str(folder)}})
-    with client.setup_kernel(env=environment):
-        kernel = Kernel(client)
+    with started(folder, environment) as kernel:
         kernel.run("from PIL import Image\nimg = Image.new('RGB', (400, 300), (200, 30, 30))\n%load_ext kling_widget")
         yield kernel
 
@@ -95,10 +65,6 @@ def colour(data_uri: str) -> tuple[int, ...]:
     """Of a picture's first pixel."""
     with Image.open(io.BytesIO(base64.b64decode(data_uri.partition(",")[2]))) as image:
         return tuple(image.convert("RGB").getpixel((0, 0)))
-
-
-def pages(outputs: list[Any]) -> list[str]:
-    return [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
 
 
 def test_a_cell_makes_a_video_shows_it_and_binds_it(kernel: Kernel, server: SimulatorServer) -> None:
