@@ -10,6 +10,7 @@ from . import progress as shown
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .generation import Generation
+from .generation_list import Generations
 from .money import Spending
 from .notebook_files import in_marimo_cell
 from .rules import Take
@@ -154,8 +155,12 @@ def generations(
     workspace: str | os.PathLike[str] | None = None,
     database: str | Database | None = None,
     simulate: bool = False,
-) -> list[Generation]:
-    """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody."""
+) -> Generations:
+    """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody.
+
+    A list, which is a contact sheet as the last line of a cell. The simulator's clips are listed with `simulate`, the
+    vendor's without.
+    """
     database = hidden_database(database)
     return studio_for(base_url=base_url, workspace=workspace, database=database, simulate=simulate).generations()
 

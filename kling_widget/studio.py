@@ -26,6 +26,7 @@ from .workspaces import workspace_at
 if TYPE_CHECKING:
     from . import polling
     from .generation import Generation
+    from .generation_list import Generations
     from .ledger_row import Row
     from .money import Spending
     from .request import ImageToVideoRequest
@@ -172,9 +173,12 @@ class Studio(StudioAccess):
             generation.watch()
         return generation
 
-    def generations(self, limit: int | None = None) -> list[Generation]:
+    def generations(self, limit: int | None = None) -> Generations:
         """Everything ever submitted here, or the latest `limit` of it, newest first."""
-        return [self.generation_of(row) for row in self.workspace.ledger.rows(limit=limit, provider=self.provider)]
+        from .generation_list import Generations
+
+        rows = self.workspace.ledger.rows(limit=limit, provider=self.provider)
+        return Generations(self.generation_of(row) for row in rows)
 
     def newest(self, limit: int) -> list[Generation]:
         """The latest `limit`, newest first, whichever process asked for them; what is under way is watched."""

@@ -19,7 +19,6 @@ from kling_widget.backpressure import Turnstile, Window
 from kling_widget.batch_plan import Plan, ask, plan
 from kling_widget.batch_results import Result, Results, result_of
 from kling_widget.batch_rows import FIELDS, BatchRow, described, grid, rows_of
-from kling_widget.contact_sheet import POSTER_BYTES, SHOWN, Tile, page
 from kling_widget.ledger import Row
 from kling_widget.ledger_transactions import Transactions
 from kling_widget.prepare import draft
@@ -352,37 +351,3 @@ def test_an_error_that_is_kept_keeps_no_frames_and_so_no_pictures() -> None:
     assert kept.__traceback__ is None
     assert kept.__cause__ is not None
     assert kept.__cause__.__traceback__ is None
-
-
-# Contact sheet
-
-HOSTILE = """'"><img src=x onerror=alert(1)><script>alert(1)</script>"""
-
-
-@pytest.mark.parametrize("over", [True, False])
-def test_no_text_is_markup(over: bool) -> None:
-    made = Tile(1, [HOSTILE], "Ready", poster="data:,", source="a.mp4")
-    shown = page(HOSTILE, 0.5, [Tile(0, [HOSTILE], HOSTILE, failed=True), made], notes=[HOSTILE], over=over)
-    assert "<script" not in shown
-    assert "onerror=alert(1)&gt;" in shown
-    assert shown.count("<img") == 1
-
-
-def test_posters_open_into_players_only_when_the_batch_is_over_and_load_nothing_by_themselves() -> None:
-    tile = Tile(0, ["a.png", "p"], "Ready", poster="data:image/webp;base64,AAAA", source="clips/a.mp4")
-    running, over = (page("", 0.5, [tile], over=over) for over in (False, True))
-    assert ("<video" in running, "<progress" in running) == (False, True)
-    assert ("<video" in over, "<progress" in over) == (True, False)
-    assert 'preload="none"' in over
-
-
-def test_a_grid_has_a_line_for_each_value_of_the_others() -> None:
-    tiles = [Tile(number, [], "Ready") for number in range(6)]
-    lines = page("", 1, tiles, columns=3, over=True).split("<br>")
-    assert [line.count("row ") for line in lines] == [3, 3, 0]
-
-
-def test_a_full_sheet_stays_small() -> None:
-    poster = "data:image/webp;base64," + "A" * (POSTER_BYTES * 4 // 3)
-    tiles = [Tile(number, ["x" * 500] * 3, "Ready", poster=poster, source="x" * 150) for number in range(SHOWN)]
-    assert len(page("x" * 200, 1, tiles, notes=["x" * 500] * 7, over=True)) < 250_000

@@ -74,7 +74,7 @@ def test_as_the_last_line_of_its_cell_it_is_not_shown_twice(
     shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = 4
-    monkeypatch.setattr("kling_widget.widget.running_cell", lambda: cell)
+    monkeypatch.setattr("kling_widget.notebook_files.kernel_shell", lambda: SimpleNamespace(execution_count=cell))
     widget = KlingWidget(side_panel=True)
     widget._ipython_display_()
     assert len(shown) == 2

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -216,7 +217,7 @@ def test_embed_says_what_to_do_above_its_limit(clip, monkeypatch):
 
 
 def test_an_embedded_clip_is_shown_in_the_cell_that_made_it(clip, monkeypatch):
-    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 3)
+    monkeypatch.setattr("kling_widget.notebook_files.kernel_shell", lambda: SimpleNamespace(execution_count=3))
     video = Video(clip)
     video.shown_in_cell = 3
     assert video._repr_html_() is None
@@ -243,9 +244,9 @@ def test_a_cell_that_shows_the_clip_already_does_not_show_it_again_for_its_last_
 
     video = Video(clip, metadata=METADATA)
     video.shown_in_cell = 3  # as generate() does
-    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 3)
+    monkeypatch.setattr("kling_widget.notebook_files.kernel_shell", lambda: SimpleNamespace(execution_count=3))
     assert DisplayFormatter().format(video)[0] == {"text/plain": repr(video)}
-    monkeypatch.setattr("kling_widget.video.running_cell", lambda: 4)
+    monkeypatch.setattr("kling_widget.notebook_files.kernel_shell", lambda: SimpleNamespace(execution_count=4))
     assert "<video" in DisplayFormatter().format(video)[0]["text/html"]
 
 

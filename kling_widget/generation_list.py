@@ -1,0 +1,40 @@
+"""``Generations``: what was asked for, as a list that a notebook shows with its pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from .ledger_row import FREE_TAKE
+from .money import charge
+from .progress import WORDS
+from .rules import DURATIONS
+from .tiles import SHOWN, Tile, page, with_poster
+
+if TYPE_CHECKING:
+    from .generation import Generation
+
+
+class Generations(list["Generation"]):
+    """Generations, newest first: a list like any other, which is a contact sheet as the last line of a cell.
+
+    Each tile has the place in the list, the prompt, the duration, what was charged, and the vendor's id on hovering.
+    """
+
+    def _repr_html_(self) -> str:
+        states = Counter(WORDS[each.status].lower() for each in self)
+        line = ", ".join(f"{count} {state}" for state, count in states.most_common()) or "Nothing was asked for yet"
+        if any(each.simulated for each in self):
+            line += " · simulated"
+        if len(self) > SHOWN:
+            line += f" · the latest {SHOWN} are shown"
+        return page(line, None, [_tile(place, each) for place, each in enumerate(self[:SHOWN])], over=True)
+
+
+def _tile(place: int, generation: Generation) -> Tile:
+    row = generation.row
+    facts = (f"{row.request.get('duration') or DURATIONS[0]} s", charge(row.usd, row.provider))
+    caption = [f"[{place}] {row.request.get('prompt', '')}", " · ".join(filter(None, facts))]
+    failed = generation.status in FREE_TAKE
+    tile = Tile(place, generation.id or generation.key, caption, WORDS[generation.status], failed=failed)
+    return tile if generation.video is None else with_poster(tile, generation.video)

@@ -1,0 +1,52 @@
+"""What `generations()` gives: a list, which is a contact sheet as the last line of a cell."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from kling_widget import GenerationFailedError, Studio, background
+from kling_widget.generation_list import Generations
+from kling_widget.simulator import SimulatorServer
+from kling_widget.tiles import SHOWN
+
+from .conftest import studio_on
+from .simulator_fixtures import picture
+
+
+def test_it_is_a_list_and_shows_each_with_its_place_id_and_charge(
+    studio: Studio, server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the notebook would be, whose page loads what is below it
+    made = [studio.submit(picture(), prompt) for prompt in ("The cat <b>yawns</b>", "It [fail]s", "The cat looks away")]
+    for generation in made:
+        with contextlib.suppress(GenerationFailedError):
+            generation.wait(30)
+    background.run(made[0].learn(usd=0.66))  # as the vendor's log tells it, some time later
+    found = studio_on(server, tmp_path).generations()
+    assert [generation.key for generation in found] == [generation.key for generation in reversed(made)]
+    assert found == list(found)
+    assert repr(found) == repr(list(found))
+
+    shown = found._repr_html_()
+    assert "2 ready, 1 not made · simulated" in shown
+    assert shown.count("<details>") == 2
+    assert "[2] The cat &lt;b&gt;yawns&lt;/b&gt;" in shown
+    assert "5 s · $0.66" in shown
+    assert f'title="{made[0].id}: ' in shown
+    assert ">Not made<" in shown
+
+
+def test_what_is_gone_has_no_picture_and_a_long_list_only_the_latest(studio: Studio) -> None:
+    generation = studio.submit(picture(), "The cat yawns")
+    generation.wait(30).place.unlink()
+    shown = Generations([generation] * 40)._repr_html_()
+    assert f"40 ready · simulated · the latest {SHOWN} are shown" in shown
+    assert shown.count(">Ready<") == SHOWN
+    assert "<img" not in shown
+
+
+def test_nothing_is_said_in_words(studio: Studio) -> None:
+    assert "Nothing was asked for yet" in studio.generations()._repr_html_()
