@@ -7,6 +7,9 @@ import { Picture } from "./picture";
 /** Milliseconds the button rests after a press; presses within it are one (docs/architecture.md). */
 const REST = 1_000;
 
+/** Videos compared at a time: more are too small to be told apart. */
+const COMPARED = 4;
+
 const WATCHED: (keyof Traits)[] = ["first_frame", "last_frame", "entries", "problems", "simulated", "estimate"];
 
 /** Everything one view of the widget holds beside the DOM; components read it and call it. */
@@ -31,6 +34,7 @@ export class View {
   #statuses = new Map<string, string>();
   #timers = new Set<ReturnType<typeof setTimeout>>();
   #closed = false;
+  #compared: string[] = [];
   /** Whether the last press was on "Send anyway". */
   #insisted = false;
 
@@ -50,6 +54,23 @@ export class View {
 
   get entries(): Entry[] {
     return this.model.get("entries");
+  }
+
+  /** What can be played now. */
+  get ready(): Entry[] {
+    return this.entries.filter(({ status, video }) => status === "completed" && video);
+  }
+
+  /** The videos chosen to be compared, in the order of choosing. */
+  get compared(): Entry[] {
+    return this.#compared.flatMap((key) => this.ready.find((entry) => entry.key === key) ?? []);
+  }
+
+  /** Choose a video to be compared, or no longer; null: none of them. The first leaves for the one that is too many. */
+  compare(key: string | null): void {
+    const others = this.#compared.filter((other) => other !== key);
+    this.#compared = key === null ? [] : this.#compared.includes(key) ? others : [...others, key].slice(-COMPARED);
+    this.changed();
   }
 
   changed = (): void => {

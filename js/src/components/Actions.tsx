@@ -5,9 +5,9 @@ import type { View } from "../view";
 /** Milliseconds before the second press of "Submit again" counts: the second half of a double click is not a decision. */
 const THINK = 700;
 
-type Act = "stop" | "watch" | "check" | "resubmit" | "use" | "continue";
+type Act = "stop" | "watch" | "check" | "resubmit" | "use" | "continue" | "compare";
 
-const LABELS: Record<Act, string> = {
+const LABELS: Record<Exclude<Act, "compare">, string> = {
   stop: "Stop watching",
   watch: "Watch again",
   check: "Check again",
@@ -21,21 +21,21 @@ export function actions({ active, status }: Entry): Act[] {
   if (status === "unknown") return ["check", "resubmit"];
   if (active) return ["stop"];
   if (status === "stopped") return ["watch", "use"];
-  return status === "completed" ? ["continue", "use"] : ["use"];
+  return status === "completed" ? ["continue", "compare", "use"] : ["use"];
 }
 
 export function Actions({ view, entry }: { view: View; entry: Entry }) {
   return (
     <div class="kw-act">
-      {actions(entry).map((act) =>
-        act === "resubmit" ? (
-          <Resubmit key={act} view={view} entry={entry} />
-        ) : (
+      {actions(entry).map((act) => {
+        if (act === "resubmit") return <Resubmit key={act} view={view} entry={entry} />;
+        if (act === "compare") return <Compare key={act} view={view} entry={entry} />;
+        return (
           <button key={act} type="button" class="kw-button" onClick={() => view.channel.send(act, { key: entry.key })}>
             {LABELS[act]}
           </button>
-        ),
-      )}
+        );
+      })}
       {entry.status === "completed" && entry.video && (
         <>
           <Download view={view} entry={entry} />
@@ -43,6 +43,21 @@ export function Actions({ view, entry }: { view: View; entry: Entry }) {
         </>
       )}
     </div>
+  );
+}
+
+/** Only where there is another one to compare it with. */
+function Compare({ view, entry: { key } }: { view: View; entry: Entry }) {
+  const { compared, ready } = view;
+  const chosen = compared.some((entry) => entry.key === key);
+  if (ready.length < 2 || !ready.some((entry) => entry.key === key)) return null;
+  return (
+    <>
+      <button type="button" class="kw-button" aria-pressed={chosen} onClick={() => view.compare(key)}>
+        Compare
+      </button>
+      {chosen && compared.length === 1 && <span role="status">Choose another one.</span>}
+    </>
   );
 }
 

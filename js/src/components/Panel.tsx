@@ -2,6 +2,7 @@ import { useEffect, useReducer, useRef } from "preact/hooks";
 import type { Slot } from "../model";
 import type { View } from "../view";
 import { Banner } from "./Banner";
+import { Comparison } from "./Comparison";
 import { Controls } from "./Controls";
 import { Generations } from "./Generations";
 import { Go } from "./Go";
@@ -72,6 +73,7 @@ export function Panel({ view }: { view: View }) {
         </div>
         <Go view={view} />
       </div>
+      <Comparison view={view} />
       <Generations view={view} />
       <div class="kw-hidden" aria-live="polite">
         {view.news}

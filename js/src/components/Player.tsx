@@ -2,12 +2,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Entry } from "../model";
 import type { View } from "../view";
 
-/** The video in place: from the notebook server where it serves the file, else by its bytes. */
-export function Player({ view, entry, close }: { view: View; entry: Entry; close: () => void }) {
+/** Where a video plays from: the notebook server where it serves the file, else its bytes; and what is said meanwhile. */
+export function useSource(view: View, entry: Entry) {
   const [source, setSource] = useState<string | null>(null);
   const [line, setLine] = useState("");
-  const video = useRef<HTMLVideoElement>(null);
-  useEffect(() => video.current?.focus(), [source]);
+  const failed = `The video cannot be played here. It is saved as ${entry.video!.path}.`;
   const byBytes = async () => {
     setSource(null);
     setLine("Loading…");
@@ -15,29 +14,30 @@ export function Player({ view, entry, close }: { view: View; entry: Entry; close
     setSource(url);
     setLine(url ? "" : failed);
   };
-  const failed = `The video cannot be played here. It is saved as ${entry.video!.path}.`;
   useEffect(() => {
     void view.media.served(entry).then((url) => (url ? setSource(url) : byBytes()));
   }, [entry.key]);
-  const { width, height } = entry.video!;
+  const onError = () => {
+    if (!source?.startsWith("blob:")) return void byBytes();
+    setSource(null);
+    setLine(failed);
+  };
+  return { source, line, onError };
+}
+
+/** Its shape before it is loaded, so that nothing jumps. */
+export function shape({ video }: Entry) {
+  return video?.width && video.height ? { aspectRatio: `${video.width} / ${video.height}` } : {};
+}
+
+/** The video in place. */
+export function Player({ view, entry, close }: { view: View; entry: Entry; close: () => void }) {
+  const { source, line, onError } = useSource(view, entry);
+  const video = useRef<HTMLVideoElement>(null);
+  useEffect(() => video.current?.focus(), [source]);
   return (
-    <div class="kw-pic" style={width && height ? { aspectRatio: `${width} / ${height}` } : {}}>
-      {source && (
-        <video
-          ref={video}
-          src={source}
-          controls
-          loop
-          muted
-          autoplay
-          playsInline
-          onError={() => {
-            if (!source.startsWith("blob:")) return void byBytes();
-            setSource(null);
-            setLine(failed);
-          }}
-        />
-      )}
+    <div class="kw-pic" style={shape(entry)}>
+      {source && <video ref={video} src={source} controls loop muted autoplay playsInline onError={onError} />}
       {line && <span class="kw-name">{line}</span>}
       <button type="button" class="kw-x" onClick={close}>
         <span class="kw-hidden">Close the video</span>
