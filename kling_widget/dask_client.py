@@ -18,6 +18,8 @@ from .errors import ClusterError
 
 T = TypeVar("T")
 
+AWAY = 0.1  # seconds between two looks at whether a scheduler is there again
+
 WHAT_GOES_ON = (
     "What was accepted goes on at the vendor and is paid for once: the same batch again, with or without executor=, "
     "takes it up."
@@ -92,10 +94,19 @@ class DaskClient:
         except KilledWorker as error:
             raise WorkersDiedError(str(error)) from None
         except (asyncio.CancelledError, concurrent.futures.CancelledError):
-            if self.status == "running":  # client.restart(), or a scheduler that came back and knows nothing
+            if not future.cancelled():  # nobody waits for it any more
+                raise
+            # client.restart(), or a line that broke: Dask cancels what was handed in, and the scheduler forgets it.
+            if await self._is_connected_again():
                 raise WorkersDiedError("Its task was cancelled.") from None
             raise _lost() from None
         return result
+
+    async def _is_connected_again(self) -> bool:
+        """Whether there is a connection, if need be after Dask has made it anew, for which it takes up to 30 s."""
+        while self.status == "connecting":  # noqa: ASYNC110 - Dask's own state, of which it tells nobody
+            await asyncio.sleep(AWAY)
+        return self.status == "running"
 
     async def _there(self, act: Callable[[], Awaitable[T]]) -> T:
         async def acting() -> T:

@@ -72,6 +72,11 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self.broken: ClusterError | None = None
 
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the line to the scheduler broke, and Dask makes it anew."""
+        return self._client.status == "connecting"
+
     # Before
 
     async def check(self) -> None:

@@ -128,7 +128,9 @@ class OnWorkers:
         await self.cluster.close()
 
     def note(self) -> str:
-        """Whether there are workers."""
+        """What the rows wait for, where somebody is missing."""
+        if self.cluster.is_connecting:
+            return "waiting for Dask's scheduler"
         return "" if self.cluster.workers else "waiting for a Dask worker"
 
     def over(self, number: int) -> None:

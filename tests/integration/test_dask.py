@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import pickle
@@ -10,6 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -552,6 +554,79 @@ def test_a_client_that_is_closed_ends_the_batch_with_a_sentence_and_the_next_goe
         again = start_on(vendor, tmp_path, rows_of(cat, 8)).wait(DEADLINE)
         assert {each.status for each in again} == {"completed"}
         assert paid_once(vendor, tmp_path) == 8
+
+
+def test_a_line_to_the_scheduler_that_breaks_is_made_anew_and_the_batch_goes_on(
+    cluster: LocalCluster, tmp_path: Path, cat: Path
+) -> None:
+    """As where a laptop sleeps for a while: what is under way goes on, and what was not begun comes after it."""
+    clock, again = Held(), threading.Event()
+    line = Line(int(cluster.scheduler_address.rpartition(":")[2]))
+
+    def rows() -> Iterator[Any]:
+        for number, row in enumerate(rows_of(cat, 20)):
+            if number == 4:
+                again.wait(DEADLINE)
+            yield row
+
+    with (
+        SimulatorServer(small(time_factor=600.0, long_edge=64, fps=2), clock=clock) as vendor,
+        line,
+        Client(f"tcp://127.0.0.1:{line.port}") as client,
+    ):
+        batch = start_on(vendor, tmp_path, rows(), executor=client, concurrency=20)
+        eventually(lambda: len(vendor.simulator.tasks) == 4)
+        line.breaks()
+        again.set()
+        # More than the workers have threads: that a row is in the ledger, and leaves room for another, is heard again.
+        eventually(lambda: len(vendor.simulator.tasks) == 20)
+        clock.at = None
+        results = batch.wait(DEADLINE)
+    assert batch.closed_by is None
+    assert [each.status for each in results] == ["completed"] * 20
+    assert line.connections > 1
+    assert paid_once(vendor, tmp_path) == 20
+
+
+class Line:
+    """Stands between a client and the scheduler."""
+
+    def __init__(self, port: int) -> None:
+        self.connections = 0
+        self._scheduler, self._ends = port, set[socket.socket]()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.close()
+        self.breaks()
+
+    def breaks(self) -> None:
+        """All connections end; new ones may be made."""
+        for end in list(self._ends):
+            with contextlib.suppress(OSError):  # it has ended by itself
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                one, _ = self._listening.accept()
+                other = socket.create_connection(("127.0.0.1", self._scheduler))
+                self.connections += 1
+                self._ends |= {one, other}
+                for way in ((one, other), (other, one)):
+                    threading.Thread(target=self._pass_on, args=way, daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_scheduler_that_is_gone_ends_the_batch_with_a_sentence(
