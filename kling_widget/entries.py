@@ -50,6 +50,7 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "text": WORDS[generation.status],
         "prompt": row.request.get("prompt", ""),
         "duration": row.request.get("duration") or 5,
+        "cfg_scale": row.request.get("cfg_scale"),
         "take": row.take,
         "started": row.created,
         "elapsed": round(generation.elapsed, 2),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Generations(list["Generation"]):
     """Generations, newest first: a list like any other, which is a contact sheet as the last line of a cell.
 
-    Each tile has the place in the list, the prompt, the duration, what was charged, and the vendor's id on hovering.
+    Each tile has the place in the list, the prompt, settings and charge, and the vendor's id on hovering.
     """
 
     def _repr_html_(self) -> str:
@@ -33,7 +33,13 @@ class Generations(list["Generation"]):
 
 def _tile(place: int, generation: Generation) -> Tile:
     row = generation.row
-    facts = (f"{row.request.get('duration') or DURATIONS[0]} s", charge(row.usd, row.provider))
+    scale, take = row.request.get("cfg_scale"), row.take or 1
+    facts = (
+        f"{row.request.get('duration') or DURATIONS[0]} s",
+        charge(row.usd, row.provider),
+        f"CFG {scale:g}" if scale is not None else "",
+        f"take {take}" if take > 1 else "",
+    )
     caption = [f"[{place}] {row.request.get('prompt', '')}", " · ".join(filter(None, facts))]
     failed = generation.status in FREE_TAKE
     tile = Tile(place, generation.id or generation.key, caption, WORDS[generation.status], failed=failed)

@@ -53,6 +53,8 @@ export interface Entry {
   text: string;
   prompt: string;
   duration: number;
+  /** 0 to 1; null: the vendor's own. */
+  cfg_scale: number | null;
   take: number | null;
   started: number;
   elapsed: number;

@@ -3,6 +3,9 @@ import type { Entry } from "./model";
 /** How far a bar may go before the video is there: a full bar that isn't done is a lie. */
 const NEARLY = 0.97;
 
+/** The vendor's own, which goes without saying. */
+const CFG_SCALE = 0.5;
+
 /** `1:12`, `1:02:03`. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));
@@ -25,13 +28,14 @@ export function progress(elapsed: number, expected: number | null): number | nul
   return expected ? Math.min(elapsed / expected, NEARLY) : null;
 }
 
-/** What follows the status word, e.g. `1:12 · about 2 min left` or `5 s · take 2 · 2:58 · $0.66`. */
+/** What follows the status word, e.g. `1:12 · about 2 min left` or `5 s · CFG 0.8 · take 2 · 2:58 · $0.66`. */
 export function details(entry: Entry, elapsed: number, simulator: boolean): string {
   const parts: (string | null | false)[] = entry.active
     ? [clock(elapsed), left(elapsed, entry.expected, entry.late)]
     : entry.status === "completed"
       ? [
           `${entry.duration} s`,
+          (entry.cfg_scale ?? CFG_SCALE) !== CFG_SCALE && `CFG ${entry.cfg_scale}`,
           (entry.take ?? 1) > 1 && `take ${entry.take}`,
           elapsed > 0 && clock(elapsed),
           entry.cost,

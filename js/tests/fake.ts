@@ -108,6 +108,7 @@ export function entry(changes: Partial<Entry> = {}): Entry {
     text: "Generating",
     prompt: "The rocket clears the tower",
     duration: 5,
+    cfg_scale: null,
     take: 1,
     started: 1_760_000_000,
     elapsed: 72,

@@ -107,9 +107,11 @@ test("why not is told in words, with what to do next", async () => {
   expect(item().className).not.toContain("kw-failed");
 });
 
-test("a finished one says how long, which take, how long it took", async () => {
-  const { item } = shown(ready({ take: 2, elapsed: 178 }));
-  expect(item().textContent).toContain("Ready · 5 s · take 2 · 2:58");
+test("a finished one says how long, how it was set, which take, how long it took", async () => {
+  const { item } = shown(ready({ cfg_scale: 0.8, take: 2, elapsed: 178 }));
+  expect(item().textContent).toContain("Ready · 5 s · CFG 0.8 · take 2 · 2:58");
+  model.set("entries", [ready({ cfg_scale: 0.5, elapsed: 178 })]); // which goes without saying
+  await until(() => item().textContent!.includes("Ready · 5 s · 2:58"));
 });
 
 test("a change of status is announced, the ticking is not", async () => {

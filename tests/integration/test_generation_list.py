@@ -20,7 +20,8 @@ def test_it_is_a_list_and_shows_each_with_its_place_id_and_charge(
     studio: Studio, server: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # where the notebook would be, whose page loads what is below it
-    made = [studio.submit(picture(), prompt) for prompt in ("The cat <b>yawns</b>", "It [fail]s", "The cat looks away")]
+    made = [studio.submit(picture(), prompt) for prompt in ("The cat <b>yawns</b>", "It [fail]s")]
+    made.append(studio.submit(picture(), "It looks away", cfg_scale=0.8, take=2))
     for generation in made:
         with contextlib.suppress(GenerationFailedError):
             generation.wait(30)
@@ -34,7 +35,8 @@ def test_it_is_a_list_and_shows_each_with_its_place_id_and_charge(
     assert "2 ready, 1 not made · simulated" in shown
     assert shown.count("<details>") == 2
     assert "[2] The cat &lt;b&gt;yawns&lt;/b&gt;" in shown
-    assert "5 s · $0.66" in shown
+    assert ">5 s · $0.66<" in shown
+    assert "CFG 0.8 · take 2<" in shown
     assert f'title="{made[0].id}: ' in shown
     assert ">Not made<" in shown
 
