@@ -150,6 +150,7 @@ def resume(
 
 
 def generations(
+    limit: int | None = None,
     *,
     base_url: str | None = None,
     workspace: str | os.PathLike[str] | None = None,
@@ -158,11 +159,20 @@ def generations(
 ) -> Generations:
     """Everything ever submitted from this workspace, newest first. Needs no key and asks nobody.
 
-    A list, which is a contact sheet as the last line of a cell. The simulator's clips are listed with `simulate`, the
-    vendor's without.
+    A list, which is a contact sheet as the last line of a cell.
+
+    Parameters
+    ----------
+    limit
+        Only the latest so many; None: all.
+    simulate
+        List the simulator's clips instead of the vendor's.
+    base_url, workspace, database
+        As of :func:`submit`.
     """
     database = hidden_database(database)
-    return studio_for(base_url=base_url, workspace=workspace, database=database, simulate=simulate).generations()
+    studio = studio_for(base_url=base_url, workspace=workspace, database=database, simulate=simulate)
+    return studio.generations(limit)
 
 
 def _show(generation: Generation) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import kling_widget as kw
 from kling_widget import GenerationFailedError, Studio, background
 from kling_widget.generation_list import Generations
 from kling_widget.simulator import SimulatorServer
@@ -29,6 +30,8 @@ def test_it_is_a_list_and_shows_each_with_its_place_id_and_charge(
     found = studio_on(server, tmp_path).generations()
     assert [generation.key for generation in found] == [generation.key for generation in reversed(made)]
     assert found == list(found)
+    latest = kw.generations(2, base_url=server.url, workspace=tmp_path / "clips")
+    assert [generation.key for generation in latest] == [made[2].key, made[1].key]
     assert repr(found) == repr(list(found))
 
     shown = found._repr_html_()
