@@ -66,7 +66,8 @@ def test_the_page_of_the_quickstart_holds_its_videos_and_asks_nobody_for_anythin
     held = {base64.b64decode(video["src"].removeprefix("data:video/mp4;base64,")) for video in page.select("video")}
     files = (saved_quickstart.parent / "kling_videos" / "videos").glob("*.mp4")
     assert held == {file.read_bytes() for file in files}
-    assert len(page.select("video")) == 3
+    assert len(page.select("figure video")) == 3
+    assert len(page.select("details video")) == 2, "of the contact sheet that ends it"
     assert not page.select("script, link, iframe")
     for tag in page.find_all(True):
         for attribute in {"src", "poster", "data", "srcset"} & set(tag.attrs):
