@@ -107,8 +107,9 @@ def test_on_github_poster_and_caption_are_seen(
     assert "<video" not in left
     (tmp_path / "github.html").write_text(f"<!DOCTYPE html><meta charset='utf-8'>{left}", encoding="utf-8")
     page = open_page(tmp_path / "github.html")
-    posters = page.locator("img")
+    posters = page.locator("img:not([alt=''])")
     expect(posters).to_have_count(len(CLIPS))
+    expect(page.locator("details img")).to_have_count(2)  # of the contact sheet, with a caption each
     for index, (prompt, _size) in enumerate(CLIPS):
         expect(posters.nth(index)).to_have_attribute("alt", prompt)
         expect(posters.nth(index)).to_be_visible()
