@@ -70,6 +70,7 @@ export class View {
   compare(key: string | null): void {
     const others = this.#compared.filter((other) => other !== key);
     this.#compared = key === null ? [] : this.#compared.includes(key) ? others : [...others, key].slice(-COMPARED);
+    if (this.#compared.length > 1) this.news = `${this.#compared.length} videos are compared above the list.`;
     this.changed();
   }
 

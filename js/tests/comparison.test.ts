@@ -47,6 +47,7 @@ test("two chosen videos stand beside each other, and the longest has the control
   await press("clip b");
   await until(() => compared()?.length === 2);
   expect(compared()).toEqual(["clip a", "clip b"]);
+  expect(ui.getByText("2 videos are compared above the list.")).toBeTruthy();
   expect(ui.queryByText("Choose another one.")).toBeNull();
   const place = ui.getByRole("region", { name: "Comparison" });
   expect([...place.querySelectorAll("video")].map((video) => video.controls)).toEqual([false, true]);

@@ -7,6 +7,10 @@ import { shape, useSource } from "./Player";
 /** Seconds two videos may be apart: less would seek all the time, for `timeupdate` comes four times a second. */
 const APART = 0.15;
 
+function play(video: HTMLVideoElement): void {
+  video.play().catch(() => {}); // a pause came before it began
+}
+
 /** Let a video go where the one that leads is; a shorter one rests on its last picture until that begins again. */
 function follow(lead: HTMLVideoElement, other: HTMLVideoElement): void {
   const end = Number.isFinite(other.duration) ? other.duration : 0;
@@ -14,7 +18,7 @@ function follow(lead: HTMLVideoElement, other: HTMLVideoElement): void {
   if (Math.abs(other.currentTime - time) > APART) other.currentTime = time;
   other.playbackRate = lead.playbackRate;
   if (lead.paused) other.pause();
-  else if (other.paused && time < end - APART) other.play().catch(() => {}); // a pause came before it began
+  else if (other.paused && time < end - APART) play(other);
 }
 
 /** The chosen videos beside each other and in step. The longest leads, and has the controls. */
@@ -32,7 +36,11 @@ export function Comparison({ view }: { view: View }) {
   const step = () => {
     for (const [key, video] of videos.current) if (key !== leader.key && lead()) follow(lead()!, video);
   };
-  const toggle = () => void (lead()?.paused ? lead()?.play() : lead()?.pause());
+  const toggle = () => {
+    const video = lead();
+    if (video?.paused) play(video);
+    else video?.pause();
+  };
   return (
     <section ref={place} class="kw-card kw-compared" aria-label="Comparison">
       <div class="kw-inline">
