@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from .errors import ClusterError
 T = TypeVar("T")
 
 AWAY = 0.1  # seconds between two looks at whether a scheduler is there again
+AWAY_FOR_GOOD = 60.0  # seconds after which nobody looks any more: twice what Dask's client takes unless told otherwise
 
 WHAT_GOES_ON = (
     "What was accepted goes on at the vendor and is paid for once: the same batch again, with or without executor=, "
@@ -55,6 +57,11 @@ class DaskClient:
             self._lost.set()
         return self._lost.is_set()
 
+    async def connected(self) -> None:
+        """Wait while a line that broke is made anew."""
+        if not await self._there(self._is_connected_again):
+            raise _lost()
+
     async def threads(self) -> dict[str, int]:
         """The workers there are: how many threads each has, by its address."""
         return await self._there(lambda: self._client.nthreads())
@@ -88,7 +95,11 @@ class DaskClient:
 
     async def _result_of(self, function: Callable[..., T], args: tuple[Any, ...], key: str) -> T:
         """On the client's loop."""
-        future = self._client.submit(function, *args, key=key, pure=False)
+        try:
+            future = self._client.submit(function, *args, key=key, pure=False)
+        except OSError:
+            await asyncio.sleep(AWAY)  # until Dask has noticed, too
+            raise await self._broken("The line to Dask's scheduler broke.") from None
         try:
             result: T = await future
         except KilledWorker as error:
@@ -97,14 +108,21 @@ class DaskClient:
             if not future.cancelled():  # nobody waits for it any more
                 raise
             # client.restart(), or a line that broke: Dask cancels what was handed in, and the scheduler forgets it.
-            if await self._is_connected_again():
-                raise WorkersDiedError("Its task was cancelled.") from None
-            raise _lost() from None
+            raise await self._broken("Its task was cancelled.") from None
         return result
 
+    async def _broken(self, how: str) -> WorkersDiedError | ClusterError:
+        """The error for a call that is lost; once there is a connection again, if there will be one."""
+        return WorkersDiedError(how) if await self._is_connected_again() else _lost()
+
     async def _is_connected_again(self) -> bool:
-        """Whether there is a connection, if need be after Dask has made it anew, for which it takes up to 30 s."""
-        while self.status == "connecting":  # noqa: ASYNC110 - Dask's own state, of which it tells nobody
+        """Whether there is a connection, if need be after Dask has made it anew.
+
+        It takes up to 30 s and closes the client then. It may also stay at it for good: where an event of a topic comes
+        with the scheduler's first word, Dask (2026.8) fails at an assertion of its own.
+        """
+        began = time.monotonic()
+        while self.status == "connecting" and time.monotonic() - began < AWAY_FOR_GOOD:  # noqa: ASYNC110 - Dask's state
             await asyncio.sleep(AWAY)
         return self.status == "running"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import __version__, background, dask_places, dask_worker
 from .backpressure import Turnstile, Window
-from .dask_client import DaskClient
+from .dask_client import DaskClient, WorkersDiedError
 from .dask_tasks import Errand, Handover, Outcome, Secrets
 from .errors import ClusterError
 from .leases import machine_name, process_name
@@ -116,11 +116,14 @@ class Cluster:
         Raises
         ------
         WorkersDiedError
-            All that Dask tried died.
+            All that Dask tried died, or the line to the scheduler broke.
         ClusterError
             The cluster is lost, or can't be used.
         """
         key = f"kling_widget-row-{errand.number}-{self.batch}-{attempt}-{errand.key[-6:]}"
+        await self._client.connected()
+        if self._halted:  # a worker that did not hear of it, as the line was broken, would submit what it gets now
+            await self._tell_to_halt()
         try:
             return await self._client.result_of(dask_worker.make, errand, key=key)
         except ImportError as error:
@@ -130,7 +133,17 @@ class Cluster:
         """Let no worker submit anything new."""
         self._halted = True
         self.room.close()
-        background.go(self._client.everywhere(dask_places.halt, self.batch, on_error="ignore"))
+        background.go(self._halt())
+
+    async def _halt(self) -> None:
+        with contextlib.suppress(ClusterError, WorkersDiedError):  # they are told before they get a row again
+            await self._tell_to_halt()
+
+    async def _tell_to_halt(self) -> None:
+        try:
+            await self._client.everywhere(dask_places.halt, self.batch, on_error="ignore")
+        except OSError:
+            raise WorkersDiedError("The line to Dask's scheduler broke.") from None
 
     async def close(self) -> None:
         """The batch is over."""

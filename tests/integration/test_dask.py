@@ -26,6 +26,7 @@ import dask
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster, WorkerPlugin
+from distributed.comm import CommClosedError
 from PIL import Image
 
 import kling_widget as kw
@@ -576,7 +577,8 @@ def test_a_line_to_the_scheduler_that_breaks_is_made_anew_and_the_batch_goes_on(
     ):
         batch = start_on(vendor, tmp_path, rows(), executor=client, concurrency=20)
         eventually(lambda: len(vendor.simulator.tasks) == 4)
-        line.breaks()
+        with line.down_for(batch):
+            pass
         again.set()
         # More than the workers have threads: that a row is in the ledger, and leaves room for another, is heard again.
         eventually(lambda: len(vendor.simulator.tasks) == 20)
@@ -588,14 +590,94 @@ def test_a_line_to_the_scheduler_that_breaks_is_made_anew_and_the_batch_goes_on(
     assert paid_once(vendor, tmp_path) == 20
 
 
+def test_a_row_that_is_handed_in_as_the_line_breaks_is_handed_in_once_more(
+    client: Client, vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before Dask notices, that is: a moment too short to be met by breaking the line."""
+    submit, breaks = client.submit, [CommClosedError("closed"), CommClosedError("closed")]
+
+    def may_break(*args: Any, **settings: Any) -> Any:
+        if breaks:
+            raise breaks.pop()
+        return submit(*args, **settings)
+
+    monkeypatch.setattr(client, "submit", may_break)
+    results = start_on(vendor, tmp_path, rows_of(cat, 3), executor=client).wait(DEADLINE)
+    assert [each.status for each in results] == ["completed"] * 3
+    assert paid_once(vendor, tmp_path) == 3
+
+
+def test_a_stop_that_no_worker_hears_holds_when_the_line_is_back(
+    cluster: LocalCluster, vendor: SimulatorServer, tmp_path: Path, cat: Path
+) -> None:
+    line, free = Line(int(cluster.scheduler_address.rpartition(":")[2])), tmp_path / "free"
+    with line, Client(cluster) as others, Client(f"tcp://127.0.0.1:{line.port}") as client:
+        busy = others.map(_until_there, [free] * 2 * WORKERS, range(2 * WORKERS))  # every thread there is
+        eventually(lambda: sum(map(len, others.processing().values())) == len(busy))
+        batch = start_on(vendor, tmp_path, rows_of(cat, 8), executor=client, concurrency=4)
+        eventually(lambda: others.run_on_scheduler(_handed_in) == len(busy) + 4)
+        with line.down_for(batch):
+            batch.stop()
+            # No worker can hear of it, and what it has would run: until the scheduler has noticed, and has told it.
+            eventually(lambda: set().union(*others.run(_tasks_known).values()) == {each.key for each in busy})
+            free.touch()
+            others.gather(busy)
+        results = batch.wait(DEADLINE)
+    assert [each.status for each in results] == ["left"] * 4
+    assert submissions(vendor) == []
+
+
+def test_a_line_that_stays_broken_ends_the_batch_with_a_sentence(
+    cluster: LocalCluster, vendor: SimulatorServer, tmp_path: Path, cat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where Dask's client never stops trying."""
+    monkeypatch.setattr(dask_client, "AWAY_FOR_GOOD", 1.0)
+    line = Line(int(cluster.scheduler_address.rpartition(":")[2]))
+    with line, Client(f"tcp://127.0.0.1:{line.port}", timeout=DEADLINE) as client:
+        rows = itertools.cycle(rows_of(cat, 500))
+        batch = start_on(vendor, tmp_path, rows, executor=client, concurrency=2)
+        eventually(lambda: batch.made >= 2)
+        with line.down_for(batch):
+            batch.wait(DEADLINE)
+            assert "The connection to Dask's scheduler was lost." in str(batch.closed_by)
+            assert client.status == "connecting"
+            client.close()
+
+
+def _handed_in(dask_scheduler: Any) -> int:
+    return len(dask_scheduler.tasks)
+
+
+def _tasks_known(dask_worker: Any) -> set[str]:
+    return set(dask_worker.state.tasks)
+
+
+def _until_there(path: Path, _: int) -> None:
+    while not path.exists():
+        time.sleep(0.05)
+
+
+AWAITED = "waiting for Dask's scheduler"
+
+
 class Line:
     """Stands between a client and the scheduler."""
 
     def __init__(self, port: int) -> None:
-        self.connections = 0
+        self.connections, self.is_down = 0, False
         self._scheduler, self._ends = port, set[socket.socket]()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
+
+    @contextlib.contextmanager
+    def down_for(self, batch: kw.Batch) -> Iterator[None]:
+        """Nothing passes, and the batch has noticed; after that it has noticed that something passes again."""
+        self.is_down = True
+        self.breaks()
+        eventually(lambda: AWAITED in batch.line())
+        yield
+        self.is_down = False
+        eventually(lambda: AWAITED not in batch.line())
 
     def __enter__(self) -> None:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -614,6 +696,9 @@ class Line:
         with contextlib.suppress(OSError):
             while True:
                 one, _ = self._listening.accept()
+                if self.is_down:
+                    one.close()
+                    continue
                 other = socket.create_connection(("127.0.0.1", self._scheduler))
                 self.connections += 1
                 self._ends |= {one, other}
