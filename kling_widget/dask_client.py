@@ -59,7 +59,7 @@ class DaskClient:
 
     async def connected(self) -> None:
         """Wait while a line that broke is made anew."""
-        if not await self._there(self._is_connected_again):
+        if self.status != "running" and not await self._there(self._is_connected_again):
             raise _lost()
 
     async def threads(self) -> dict[str, int]:
