@@ -29,7 +29,7 @@ WHAT_GOES_ON = (
 
 
 class WorkersDiedError(Exception):
-    """Every worker that Dask tried a task on died."""
+    """A task is lost: every worker that Dask tried it on died, or the line to the scheduler broke."""
 
 
 class DaskClient:
