@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import marimo_cell
 from . import progress as shown
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .generation import Generation
-from .generation_list import Generations
 from .money import Spending
 from .notebook_files import in_marimo_cell
 from .rules import Take
 from .studios import studio_for
 from .video import Video
+
+if TYPE_CHECKING:
+    from .generation_list import Generations
 
 
 def submit(

@@ -10,6 +10,7 @@ from .money import charge
 from .progress import WORDS
 from .rules import DURATIONS
 from .tiles import SHOWN, Tile, page, with_poster
+from .video_page import variant
 
 if TYPE_CHECKING:
     from .generation import Generation
@@ -33,13 +34,8 @@ class Generations(list["Generation"]):
 
 def _tile(place: int, generation: Generation) -> Tile:
     row = generation.row
-    scale, take = row.request.get("cfg_scale"), row.take or 1
-    facts = (
-        f"{row.request.get('duration') or DURATIONS[0]} s",
-        charge(row.usd, row.provider),
-        f"CFG {scale:g}" if scale is not None else "",
-        f"take {take}" if take > 1 else "",
-    )
+    seconds = row.request.get("duration") or DURATIONS[0]
+    facts = (f"{seconds} s", charge(row.usd, row.provider), *variant(row.request.get("cfg_scale"), row.take))
     caption = [f"[{place}] {row.request.get('prompt', '')}", " · ".join(filter(None, facts))]
     failed = generation.status in FREE_TAKE
     tile = Tile(place, generation.id or generation.key, caption, WORDS[generation.status], failed=failed)

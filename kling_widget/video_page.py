@@ -12,7 +12,7 @@ import contextlib
 import re
 from html import escape, unescape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import DownloadError
 from .notebook_files import in_marimo_cell, notebook_relative
@@ -57,6 +57,14 @@ def prompt(video: Video) -> str:
     return text if len(text) <= _PROMPT_SHOWN else f"{text[:_PROMPT_SHOWN].rstrip()}…"
 
 
+def variant(scale: Any, take: Any) -> list[str]:
+    """``CFG 0.5`` and ``take 2``, as far as they say something: what takes of one request differ in."""
+    return [
+        *([f"CFG {scale:g}"] if isinstance(scale, (int, float)) else []),
+        *([f"take {take}"] if isinstance(take, int) and take > 1 else []),
+    ]
+
+
 def settings(video: Video) -> str:
     """``5 s · CFG 0.5 · take 2 · 1920 × 1080 · $0.66 · simulated``, as far as it is known; not escaped."""
     given = video.metadata
@@ -68,11 +76,9 @@ def settings(video: Video) -> str:
         from .money import charge  # only now, for it takes as long as all the rest of a caption
 
         charged = charge(usd, str(given.get("provider")))
-    scale, take = given.get("cfg_scale"), given.get("take")
     parts = [
         f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
-        f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
-        f"take {take}" if isinstance(take, int) and take > 1 else "",
+        *variant(given.get("cfg_scale"), given.get("take")),
         size,
         charged,
         "simulated" if given.get("simulated") else "",

@@ -6,6 +6,11 @@ const NEARLY = 0.97;
 /** The vendor's own, which goes without saying. */
 const CFG_SCALE = 0.5;
 
+/** Whether there is a video to be played. */
+export function isReady({ status, video }: Entry): boolean {
+  return status === "completed" && !!video;
+}
+
 /** `1:12`, `1:02:03`. */
 export function clock(seconds: number): string {
   const whole = Math.max(0, Math.floor(seconds));

@@ -3,6 +3,7 @@ import { Fields } from "./fields";
 import { Media } from "./media";
 import type { Entry, Field, Model, Problem, Slot, Traits } from "./model";
 import { Picture } from "./picture";
+import { isReady } from "./status";
 
 /** Milliseconds the button rests after a press; presses within it are one (docs/architecture.md). */
 const REST = 1_000;
@@ -58,7 +59,7 @@ export class View {
 
   /** What can be played now. */
   get ready(): Entry[] {
-    return this.entries.filter(({ status, video }) => status === "completed" && video);
+    return this.entries.filter(isReady);
   }
 
   /** The videos chosen to be compared, in the order of choosing. */

@@ -34,5 +34,6 @@ def test_a_grid_has_a_line_for_each_value_of_the_others() -> None:
 
 def test_a_full_sheet_stays_small() -> None:
     poster = "data:image/webp;base64," + "A" * (POSTER_BYTES * 4 // 3)
-    tiles = [Tile(number, "x" * 21, ["x" * 500] * 3, "", poster=poster, source="x" * 150) for number in range(SHOWN)]
+    caption, source = ["x" * 500] * 3, "x" * 150
+    tiles = [Tile(number, "x" * 21, caption, "Ready", poster=poster, source=source) for number in range(SHOWN)]
     assert len(page("x" * 200, 1, tiles, notes=["x" * 500] * 7, over=True)) < 250_000

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Entry } from "../model";
+import { isReady } from "../status";
 import type { View } from "../view";
 
 /** Milliseconds before the second press of "Submit again" counts: the second half of a double click is not a decision. */
@@ -36,7 +37,7 @@ export function Actions({ view, entry }: { view: View; entry: Entry }) {
           </button>
         );
       })}
-      {entry.status === "completed" && entry.video && (
+      {isReady(entry) && (
         <>
           <Download view={view} entry={entry} />
           <Insert view={view} entry={entry} />
@@ -47,13 +48,13 @@ export function Actions({ view, entry }: { view: View; entry: Entry }) {
 }
 
 /** Only where there is another one to compare it with. */
-function Compare({ view, entry: { key } }: { view: View; entry: Entry }) {
+function Compare({ view, entry }: { view: View; entry: Entry }) {
   const { compared, ready } = view;
-  const chosen = compared.some((entry) => entry.key === key);
-  if (ready.length < 2 || !ready.some((entry) => entry.key === key)) return null;
+  const chosen = compared.includes(entry);
+  if (ready.length < 2 || !isReady(entry)) return null;
   return (
     <>
-      <button type="button" class="kw-button" aria-pressed={chosen} onClick={() => view.compare(key)}>
+      <button type="button" class="kw-button" aria-pressed={chosen} onClick={() => view.compare(entry.key)}>
         Compare
       </button>
       {chosen && compared.length === 1 && <span role="status">Choose another one.</span>}

@@ -1,6 +1,6 @@
 import { useState } from "preact/hooks";
 import type { Entry } from "../model";
-import { details, elapsed, progress } from "../status";
+import { details, elapsed, isReady, progress } from "../status";
 import type { View } from "../view";
 import { Actions } from "./Actions";
 import { Player } from "./Player";
@@ -9,7 +9,7 @@ import { Preview } from "./Preview";
 /** One generation: its picture or video, its status in words, and what can be done. */
 export function Generation({ view, entry }: { view: View; entry: Entry }) {
   const [playing, setPlaying] = useState(false);
-  const done = entry.status === "completed" && !!entry.video;
+  const done = isReady(entry);
   const failed = ["rejected", "error", "unknown"].includes(entry.status) && !entry.active; // else it is being looked up
   return (
     <li class={`kw-gen${failed ? " kw-failed" : ""}${playing && done ? " kw-playing" : ""}`}>
