@@ -85,15 +85,18 @@ class RunningServer:
             self.process.wait()
 
 
-def own_jupyter(home: Path) -> dict[str, str]:
-    """Environment variables that keep Jupyter and IPython inside `home`, which is filled with our settings."""
+def own_jupyter(home: Path, runtime: Path | None = None) -> dict[str, str]:
+    """Environment variables that keep Jupyter and IPython inside `home`, which is filled with our settings.
+
+    Connection files and notes of running servers are kept in `runtime`, if that is given.
+    """
     overrides = home / "config" / "labconfig" / "default_setting_overrides.json"
     overrides.parent.mkdir(parents=True, exist_ok=True)
     overrides.write_text(json.dumps(SETTINGS), encoding="utf-8")
     return {
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTER_RUNTIME_DIR": str(runtime or home / "runtime"),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         "IPYTHONDIR": str(home / "ipython"),
@@ -109,6 +112,7 @@ def start(
     arguments: Sequence[str] = (),
     application: str = "jupyterlab",
     python: str | Path = sys.executable,
+    runtime: Path | None = None,
 ) -> RunningServer:
     """Starts a Jupyter server on a free port of 127.0.0.1 and returns when it answers.
 
@@ -126,6 +130,8 @@ def start(
         The module to run: ``jupyterlab`` or ``notebook``.
     python
         Of which environment.
+    runtime
+        Where its connection files go, if not into `home`.
 
     Raises
     ------
@@ -134,14 +140,14 @@ def start(
     """
     token = secrets.token_hex(24)
     # By environment variable, so that the token is in no list of processes.
-    variables = {**environment, **own_jupyter(home), "JUPYTER_TOKEN": token}
+    variables = {**environment, **own_jupyter(home, runtime), "JUPYTER_TOKEN": token}
     command = [
         *(str(python), "-m", application, "--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
         *("--ServerApp.port_retries=200", "--LabApp.extension_manager=readonly", *arguments),
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")
-    return launch(command, home, root, variables, token, answers)
+    return launch(command, home, root, variables, token, answers(Path(variables["JUPYTER_RUNTIME_DIR"])))
 
 
 def launch(
@@ -189,11 +195,15 @@ def wait_until_ready(server: RunningServer, ready: Callable[[RunningServer], boo
     raise ServerFailed(f"The server did not start. The end of {server.log}:\n{tail}")
 
 
-def answers(server: RunningServer) -> bool:
-    """Whether a Jupyter server has left its note of its address, and answers there."""
-    note = server.home / "runtime" / f"jpserver-{server.process.pid}.json"
-    with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, urllib.error.URLError):
-        server.url = server.url or json.loads(note.read_text(encoding="utf-8"))["url"]
-        server.ask("api/status")
-        return True
-    return False
+def answers(runtime: Path) -> Callable[[RunningServer], bool]:
+    """Tells whether a Jupyter server has left its note of its address there, and answers at it."""
+
+    def ready(server: RunningServer) -> bool:
+        note = runtime / f"jpserver-{server.process.pid}.json"
+        with contextlib.suppress(FileNotFoundError, json.JSONDecodeError, urllib.error.URLError):
+            server.url = server.url or json.loads(note.read_text(encoding="utf-8"))["url"]
+            server.ask("api/status")
+            return True
+        return False
+
+    return ready

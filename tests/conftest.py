@@ -16,11 +16,10 @@ import hypothesis
 import nbformat
 import pytest
 import sqlalchemy as sa
-from nbclient import NotebookClient
 
 from kling_widget import background
 from kling_widget.ledger_transactions import Transactions
-from tests import postgres
+from tests import kernel_sockets, postgres
 from tests import s3 as s3_server
 
 # Whether generating examples is slow says something about the machine, which others use too, and nothing about us.
@@ -161,7 +160,6 @@ def saved_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_notebook(notebook: Path, saved: Path) -> Path:
     """Runs a notebook in the folder it is then saved in, as JupyterLab saves it: without the state of widgets."""
     read = nbformat.read(notebook, as_version=4)
-    resources = {"metadata": {"path": saved.parent}}
-    NotebookClient(read, timeout=120, store_widget_state=False, resources=resources).execute()
+    kernel_sockets.client(read, saved.parent, timeout=120, store_widget_state=False).execute()
     nbformat.write(read, saved)
     return saved

@@ -58,7 +58,7 @@ def open_server() -> Iterator[RunningServer]:
         extras = Path(home, "extras")
         extras.mkdir()
         (extras / "keyring.py").write_text("raise ImportError")
-        server = start_server(Path(home), {"PYTHONPATH": str(extras)})
+        server = start_server(Path(home), {"PYTHONPATH": str(extras)}, ports=True)
         try:
             (server.root / FOLDER).mkdir()
             yield server

@@ -13,6 +13,7 @@ from pathlib import Path
 from scripts.hosts import jupyter_variables
 from scripts.jupyter import RunningServer, launch, own_jupyter, start
 from scripts.thin_environments import python
+from tests import kernel_sockets
 
 Start = Callable[[Path, Mapping[str, str]], RunningServer]
 """Starts a server: its home, an empty folder, and environment variables for it and its kernels."""
@@ -28,30 +29,38 @@ NOISE = {
 def jupyterlab_4_2(home: Path, variables: Mapping[str, str]) -> RunningServer:
     """The oldest JupyterLab we support."""
     environment = {**os.environ, **jupyter_variables("jupyterlab-4.2"), **variables}
-    expose = ["--LabApp.expose_app_in_browser=True"]
-    return start(home, root_of(home), environment=environment, arguments=expose, python=python("jupyterlab-4.2"))
+    return start(
+        home,
+        root_of(home),
+        environment=environment,
+        arguments=["--LabApp.expose_app_in_browser=True", kernel_sockets.ARGUMENT],
+        python=python("jupyterlab-4.2"),
+        runtime=kernel_sockets.runtime_folder(),
+    )
 
 
 def notebook_7(home: Path, variables: Mapping[str, str]) -> RunningServer:
     """The newest Notebook 7."""
     environment = {**os.environ, **jupyter_variables("notebook-7"), **variables}
-    expose = ["--JupyterNotebookApp.expose_app_in_browser=True"]
     return start(
         home,
         root_of(home),
         environment=environment,
-        arguments=expose,
+        arguments=["--JupyterNotebookApp.expose_app_in_browser=True", kernel_sockets.ARGUMENT],
         application="notebook",
         python=python("notebook-7"),
+        runtime=kernel_sockets.runtime_folder(),
     )
 
 
 def voila(home: Path, variables: Mapping[str, str]) -> RunningServer:
     """Voilà on a folder: ``voila/render/<name>.ipynb`` runs the notebook and shows its outputs."""
     root, token = root_of(home), secrets.token_hex(24)
-    environment = {**os.environ, **own_jupyter(home), **jupyter_variables("voila"), **variables}
+    own = own_jupyter(home, kernel_sockets.runtime_folder())
+    environment = {**os.environ, **own, **jupyter_variables("voila"), **variables}
     # By configuration file, so that the token is in no list of processes.
-    (home / "config" / "voila.json").write_text(json.dumps({"Voila": {"token": token}}), encoding="utf-8")
+    settings = {"Voila": {"token": token}, **kernel_sockets.TRANSPORT}
+    (home / "config" / "voila.json").write_text(json.dumps(settings), encoding="utf-8")
     command = [str(python("voila")), "-m", "voila", str(root), "--no-browser", "--Voila.ip=127.0.0.1"]
     return launch(command, home, root, environment, token, finds_address(r"(http://127\.0\.0\.1:\d+/)"))
 

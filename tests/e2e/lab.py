@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from scripts.jupyter import RunningServer, start
 from scripts.kernels import KERNELS, NEWEST, jupyter_path
+from tests import kernel_sockets
 from tests.e2e.notebook import Notebook, write_notebook
 from tests.e2e.watched_page import WatchedPage
 
@@ -42,7 +43,7 @@ LOAD_TIMEOUT = 60_000
 """Milliseconds for JupyterLab to load; about 3,000 when the machine has nothing else to do."""
 
 
-def start_server(home: Path, variables: Mapping[str, str]) -> RunningServer:
+def start_server(home: Path, variables: Mapping[str, str], *, ports: bool = False) -> RunningServer:
     """Starts a JupyterLab with the three kernels, nothing of the user's, and its root in `home`.
 
     Parameters
@@ -51,11 +52,17 @@ def start_server(home: Path, variables: Mapping[str, str]) -> RunningServer:
         An empty folder.
     variables
         Environment variables of the server, and so of every kernel, on top of ours.
+    ports
+        Whether it speaks to kernels over ports, as it does where users start it (see `tests.kernel_sockets`).
     """
     root = home / "root"
     root.mkdir(parents=True)
     environment = {**os.environ, "JUPYTER_PATH": jupyter_path(), **variables}
-    return start(home, root, environment=environment, arguments=["--LabApp.expose_app_in_browser=True"])
+    arguments = ["--LabApp.expose_app_in_browser=True"]
+    if ports:
+        return start(home, root, environment=environment, arguments=arguments)
+    arguments.append(kernel_sockets.ARGUMENT)
+    return start(home, root, environment=environment, arguments=arguments, runtime=kernel_sockets.runtime_folder())
 
 
 RESTYLE = "(element, style) => { const before = element.style.cssText; element.style.cssText += style; return before; }"

@@ -213,3 +213,11 @@ def test_pictures_of_both_themes_at_a_given_width_differ(lab: Lab, tmp_path: Pat
         shots.append(lab.screenshot(notebook.output(0), tmp_path / f"{theme}.png", width=250).read_bytes())
     assert shots[0] != shots[1]
     assert int.from_bytes(shots[0][16:20], "big") == 250  # the width in a PNG's header
+
+
+TRANSPORT = "import json, ipykernel.connect\njson.loads(ipykernel.connect.get_connection_info())['transport']"
+
+
+def test_kernels_are_spoken_to_over_sockets_in_a_folder(lab: Lab) -> None:
+    notebook = lab.notebook([])
+    assert notebook.kernel_eval(TRANSPORT) == "ipc", "over ports, other tests' servers get into the way"

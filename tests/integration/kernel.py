@@ -14,6 +14,7 @@ from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from kling_widget.simulator import SimulatorServer
+from tests import kernel_sockets
 
 from .conftest import KEY
 
@@ -54,7 +55,7 @@ class Kernel:
 @contextmanager
 def started(folder: Path, environment: Mapping[str, str]) -> Iterator[Kernel]:
     """A kernel that works in this folder."""
-    client = NotebookClient(new_notebook(), timeout=LIMIT, resources={"metadata": {"path": str(folder)}})
+    client = kernel_sockets.client(new_notebook(), folder, timeout=LIMIT)
     with client.setup_kernel(env=dict(environment)):
         yield Kernel(client)
 

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
+
+from tests import kernel_sockets
 
 from .conftest import KEY, Serve, submissions
 from .kernel import pages
@@ -23,7 +24,7 @@ def test_the_batch_notebook_runs_and_what_would_cost_something_asks_first(serve:
     costly = new_code_cell(f'kw.batch(rows, api_key="{KEY}", base_url="{vendor.url}", keep=["label"])')
     costly.metadata["tags"] = ["raises-exception"]
     notebook.cells.append(costly)
-    NotebookClient(notebook, timeout=170, resources={"metadata": {"path": tmp_path}}).execute()
+    kernel_sockets.client(notebook, tmp_path, timeout=170).execute()
 
     sheets = [html for cell in notebook.cells for html in pages(cell.get("outputs", [])) if "row 0" in html]
     assert [sheet.count("<details>") for sheet in sheets] == [2, 4, 2, 2], "posters that open into players"

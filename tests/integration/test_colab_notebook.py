@@ -11,10 +11,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
 from scripts.kernels import COLAB, jupyter_path
+from tests import kernel_sockets
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,7 +40,7 @@ def run(monkeypatch, tmp_path):
             for before, after in changes:
                 cell.source = cell.source.replace(before, after)
         notebook.cells.insert(0, new_code_cell("import google.colab"))  # as Colab's kernel does
-        client = NotebookClient(notebook, timeout=120, kernel_name=COLAB, resources={"metadata": {"path": tmp_path}})
+        client = kernel_sockets.client(notebook, tmp_path, timeout=120, kernel_name=COLAB)
         client.execute()
         complaints = [each.text for each in outputs(notebook) if each.get("name") == "stderr"]
         assert complaints == []

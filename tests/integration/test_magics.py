@@ -13,7 +13,6 @@ from typing import Any
 
 import pexpect
 import pytest
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
@@ -21,6 +20,7 @@ from PIL import Image
 from kling_widget.money import dollars
 from kling_widget.simulator import Fault, SimulatorServer, SimulatorSettings
 from kling_widget.simulator.settings import PRICE_USD
+from tests import kernel_sockets
 
 from .conftest import FAST, KEY, Serve, submissions
 from .kernel import LIMIT, Kernel, environment_of, pages, started
@@ -152,7 +152,7 @@ def test_what_the_vendor_refuses_is_one_error_too(kernel: Kernel, server: Simula
 def test_an_error_stops_the_notebook(folder: Path, environment: dict[str, str]) -> None:
     cells = ["%load_ext kling_widget", "%%kling nowhere.png --simulate\nx", "reached = True"]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
-    client = NotebookClient(notebook, timeout=LIMIT, resources={"metadata": {"path": str(folder)}})
+    client = kernel_sockets.client(notebook, folder, timeout=LIMIT)
     with pytest.raises(CellExecutionError, match=r"There is no file nowhere\.png"):
         client.execute(env=environment)
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, None]

@@ -19,6 +19,7 @@ from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from scripts.kernels import jupyter_path
+from tests import kernel_sockets
 from tests.e2e.notebook import CELL_TIMEOUT, CellFailed
 from tests.e2e.standin.rules import Rules
 
@@ -93,7 +94,9 @@ class Bridge:
         self.url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
         kernels = [str(Path(path, "kernels")) for path in jupyter_path().split(os.pathsep)]
         specs = KernelSpecManager(kernel_dirs=kernels)  # and the native one
-        self._manager = AsyncKernelManager(kernel_name=self.rules.kernel, kernel_spec_manager=specs)
+        self._manager = AsyncKernelManager(
+            config=kernel_sockets.one_kernel(), kernel_name=self.rules.kernel, kernel_spec_manager=specs
+        )
         await self._manager.start_kernel(cwd=str(folder), env=dict(environment))
         self._client = self._manager.client()
         self._client.start_channels()
