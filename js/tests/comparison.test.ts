@@ -40,7 +40,7 @@ test("there is nothing to compare one video with", () => {
 });
 
 test("two chosen videos stand beside each other, and the longest has the controls", async () => {
-  const { ui, row, press, compared } = shown(clip("a"), clip("b", { duration: 10 }), clip("c"));
+  const { ui, row, button, press, compared } = shown(clip("a"), clip("b", { duration: 10 }), clip("c"));
   await press("clip a");
   expect(row("clip a").textContent).toContain("Choose another one.");
   expect(compared()).toBeNull();
@@ -54,6 +54,7 @@ test("two chosen videos stand beside each other, and the longest has the control
   expect(place.textContent).toContain("10 s");
   ui.getByRole("button", { name: "Close the comparison" }).click();
   await until(() => compared() === null);
+  expect(document.activeElement).toBe(button("clip a"));
 });
 
 test("a video that is no longer in the list is no longer compared, and of five the first leaves", async () => {

@@ -14,7 +14,8 @@ from tests.e2e.people import IMAGES, MADE, generations
 KEY = "sk-comparison-0123456789"
 MADE_BEFORE = f"""
 import kling_widget as kw
-made = [kw.submit({str(IMAGES / "rocket.jpg")!r}, "takes", duration=d, progress=False) for d in (5, 10)]
+picture = {str(IMAGES / "rocket.jpg")!r}
+made = [kw.submit(picture, f"take {{n}}", duration=d, progress=False) for n, d in enumerate(DURATIONS)]
 w = kw.KlingWidget()
 w
 """
@@ -29,12 +30,7 @@ def vendor() -> Iterator[SimulatorServer]:
 
 
 def test_two_takes_play_pause_and_seek_together(lab: Lab, vendor: SimulatorServer) -> None:
-    notebook = lab.notebook([MADE_BEFORE], env={"AIMLAPI_KEY": KEY, "KLING_WIDGET_BASE_URL": vendor.url})
-    notebook.run(0)
-    output = notebook.output(0)
-    expect(generations(output).filter(has_text="Ready")).to_have_count(2, timeout=MADE)
-    for entry in generations(output).all():
-        entry.get_by_role("button", name="Compare").press("Enter")
+    output = compared(lab, vendor, 5, 10)
     comparison = output.get_by_role("region", name="Comparison")
     videos = comparison.locator("video")
     expect(videos).to_have_count(2)
@@ -58,6 +54,28 @@ def test_two_takes_play_pause_and_seek_together(lab: Lab, vendor: SimulatorServe
 
     comparison.get_by_role("button", name="Close").press("Enter")
     expect(videos).to_have_count(0)
+    expect(generations(output).first.get_by_role("button", name="Compare")).to_be_focused()
+
+
+def test_a_longer_one_that_joins_leads_and_all_of_them_play(lab: Lab, vendor: SimulatorServer) -> None:
+    comparison = compared(lab, vendor, 10, 5, 5).get_by_role("region", name="Comparison")
+    expect(comparison.locator("video")).to_have_count(3)
+    for video in comparison.locator("video").all():
+        lab.page.wait_for_function("video => video.currentTime > 0.5 && !video.paused", arg=video.element_handle())
+    assert comparison.locator("video[controls]").evaluate("video => video.duration") > 9
+
+
+def compared(lab: Lab, vendor: SimulatorServer, *durations: int) -> Locator:
+    """A widget that compares clips of so many seconds; the one made last is chosen first."""
+    environment = {"AIMLAPI_KEY": KEY, "KLING_WIDGET_BASE_URL": vendor.url}
+    notebook = lab.notebook([f"DURATIONS = {durations}", MADE_BEFORE], env=environment)
+    notebook.run(0)
+    notebook.run(1)
+    output = notebook.output(1)
+    expect(generations(output).filter(has_text="Ready")).to_have_count(len(durations), timeout=MADE)
+    for entry in generations(output).all():
+        entry.get_by_role("button", name="Compare").press("Enter")
+    return output
 
 
 def pause(video: Locator) -> None:

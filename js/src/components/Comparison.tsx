@@ -25,34 +25,42 @@ function follow(lead: HTMLVideoElement, other: HTMLVideoElement): void {
 export function Comparison({ view }: { view: View }) {
   const { compared } = view;
   const place = useRef<HTMLElement>(null);
-  const videos = useRef(new Map<string, HTMLVideoElement>());
   const open = compared.length > 1;
   useEffect(() => {
     if (open) place.current?.scrollIntoView({ block: "nearest" });
   }, [open, compared.length]);
   if (!open) return null;
   const leader = compared.reduce((longest, entry) => (entry.duration > longest.duration ? entry : longest));
-  const lead = () => videos.current.get(leader.key);
+  // As they are in the page now: a video that another one replaces as the leader still tells that it was paused.
+  const lead = () => place.current?.querySelector<HTMLVideoElement>("video[controls]");
   const step = () => {
-    for (const [key, video] of videos.current) if (key !== leader.key && lead()) follow(lead()!, video);
+    const first = lead();
+    if (!first) return;
+    for (const video of place.current!.querySelectorAll("video")) if (video !== first) follow(first, video);
   };
   const toggle = () => {
     const video = lead();
     if (video?.paused) play(video);
     else video?.pause();
   };
+  const close = () => {
+    // Or the focus would go to the page, with the button that has it: one that chose stands nearest.
+    const chosen = place.current?.parentElement?.querySelector<HTMLElement>('[aria-pressed="true"]');
+    view.compare(null);
+    chosen?.focus();
+  };
   return (
     <section ref={place} class="kw-card kw-compared" aria-label="Comparison">
       <div class="kw-inline">
         <b>Comparing {compared.length}</b>
-        <button type="button" class="kw-link" onClick={() => view.compare(null)}>
+        <button type="button" class="kw-link" onClick={close}>
           Close<span class="kw-hidden"> the comparison</span>
         </button>
       </div>
       <div class="kw-beside">
         {compared.map((entry) => (
           <figure key={entry.key}>
-            <Beside view={view} entry={entry} leads={entry === leader} videos={videos.current} step={step} toggle={toggle} />
+            <Beside view={view} entry={entry} leads={entry === leader} step={step} toggle={toggle} />
             <figcaption>
               <span title={entry.prompt}>{entry.prompt}</span>
               <small>{details(entry, entry.elapsed, view.model.get("simulated"))}</small>
@@ -68,20 +76,18 @@ function Beside(props: {
   view: View;
   entry: Entry;
   leads: boolean;
-  videos: Map<string, HTMLVideoElement>;
   step: () => void;
   toggle: () => void;
 }) {
-  const { view, entry, leads, videos, step, toggle } = props;
+  const { view, entry, leads, step, toggle } = props;
   const { source, line, onError } = useSource(view, entry);
-  const hold = (video: HTMLVideoElement | null) => void (video ? videos.set(entry.key, video) : videos.delete(entry.key));
   const own = leads
     ? { controls: true, loop: true, autoplay: true, onPlay: step, onPause: step, onSeeking: step, onTimeUpdate: step, onRateChange: step }
     : { onLoadedData: step, onClick: toggle };
   return (
     <div class="kw-pic" style={shape(entry)}>
       {source && (
-        <video key={String(leads)} ref={hold} src={source} aria-label={entry.prompt} muted playsInline onError={onError} {...own} />
+        <video key={String(leads)} src={source} aria-label={entry.prompt} muted playsInline onError={onError} {...own} />
       )}
       {line && <span class="kw-name">{line}</span>}
     </div>
