@@ -44,6 +44,7 @@ class DaskClient:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lost = asyncio.Event()
+        self._hears: dict[str, Callable[[Any], object]] = {}  # by topic
 
     @property
     def status(self) -> str:
@@ -77,10 +78,12 @@ class DaskClient:
 
     async def listen(self, topic: str, hear: Callable[[Any], object]) -> None:
         """Call a function, on the client's loop, with every event of a topic."""
-        await self._there(lambda: _soon(self._client.subscribe_topic, topic, hear))
+        self._hears[topic] = hear
+        await self._there(self._listen)
 
     async def stop_listening(self, topic: str) -> None:
         """No more of them."""
+        self._hears.pop(topic, None)
         await self._there(lambda: _soon(self._client.unsubscribe_topic, topic))
 
     async def result_of(self, function: Callable[..., T], *args: Any, key: str) -> T:
@@ -124,7 +127,14 @@ class DaskClient:
         began = time.monotonic()
         while self.status == "connecting" and time.monotonic() - began < AWAY_FOR_GOOD:  # noqa: ASYNC110 - Dask's state
             await asyncio.sleep(AWAY)
-        return self.status == "running"
+        if self.status != "running":
+            return False
+        await self._listen()  # a scheduler that was started anew does not know that anybody does
+        return True
+
+    async def _listen(self) -> None:
+        for topic, hear in list(self._hears.items()):  # it may end meanwhile, in another thread
+            self._client.subscribe_topic(topic, hear)
 
     async def _there(self, act: Callable[[], Awaitable[T]]) -> T:
         async def acting() -> T:

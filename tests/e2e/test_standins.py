@@ -149,6 +149,22 @@ def test_from_a_picture_to_a_playing_video(host: StandIn, tmp_path: Path) -> Non
     assert_plays(entry.locator("video"), (960, 640))
 
 
+def test_two_videos_are_compared_where_their_bytes_come_from_the_kernel(
+    host: StandIn, vendor: SimulatorServer, tmp_path: Path
+) -> None:
+    paid = f"api_key={KEY!r}, base_url={vendor.url!r}"
+    there = f"workspace={str(tmp_path)!r}, {paid}, progress=False"
+    host.run(f"for n in (5, 10): kw.submit({str(IMAGES / 'rocket.jpg')!r}, f'of {{n}} s', duration=n, {there})")
+    output = open_widget(host, tmp_path, paid)
+    expect(generations(output).filter(has_text="Ready")).to_have_count(2, timeout=MADE)
+    for entry in generations(output).all():
+        entry.get_by_role("button", name="Compare").press("Enter")
+    videos = output.get_by_role("region", name="Comparison").locator("video")
+    expect(videos).to_have_count(2)
+    for video in videos.all():
+        assert_plays(video, (160, 106))
+
+
 def test_a_20_mb_photograph_goes_up_whole_in_messages_below_the_limit(colab: StandIn, tmp_path: Path) -> None:
     photo = photograph(tmp_path / "harbour.jpg", 1)
     assert photo.stat().st_size > 19_000_000

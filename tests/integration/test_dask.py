@@ -562,20 +562,12 @@ def test_a_line_to_the_scheduler_that_breaks_is_made_anew_and_the_batch_goes_on(
 ) -> None:
     """As where a laptop sleeps for a while: what is under way goes on, and what was not begun comes after it."""
     clock, again = Held(), threading.Event()
-    line = Line(int(cluster.scheduler_address.rpartition(":")[2]))
-
-    def rows() -> Iterator[Any]:
-        for number, row in enumerate(rows_of(cat, 20)):
-            if number == 4:
-                again.wait(DEADLINE)
-            yield row
-
     with (
         SimulatorServer(small(time_factor=600.0, long_edge=64, fps=2), clock=clock) as vendor,
-        line,
+        Line(cluster) as line,
         Client(f"tcp://127.0.0.1:{line.port}") as client,
     ):
-        batch = start_on(vendor, tmp_path, rows(), executor=client, concurrency=20)
+        batch = start_on(vendor, tmp_path, held_back(cat, 20, again), executor=client, concurrency=20)
         eventually(lambda: len(vendor.simulator.tasks) == 4)
         with line.down_for(batch):
             pass
@@ -588,6 +580,29 @@ def test_a_line_to_the_scheduler_that_breaks_is_made_anew_and_the_batch_goes_on(
     assert [each.status for each in results] == ["completed"] * 20
     assert line.connections > 1
     assert paid_once(vendor, tmp_path) == 20
+
+
+def test_a_scheduler_that_is_started_anew_with_its_workers_takes_the_batch_on(tmp_path: Path, cat: Path) -> None:
+    """It does not know that anybody listens to this batch."""
+    clock, again = Held(), threading.Event()
+    with (
+        SimulatorServer(small(time_factor=600.0, long_edge=64, fps=2), clock=clock) as vendor,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as first,
+        LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as second,
+        Line(first) as line,
+        Client(f"tcp://127.0.0.1:{line.port}") as client,
+    ):
+        batch = start_on(vendor, tmp_path, held_back(cat, 12, again), executor=client, concurrency=12)
+        eventually(lambda: len(vendor.simulator.tasks) == 4)
+        with line.down_for(batch):
+            first.close()
+            line.leads_to(second)
+        again.set()
+        eventually(lambda: len(vendor.simulator.tasks) == 12)
+        clock.at = None
+        results = batch.wait(DEADLINE)
+    assert [each.status for each in results] == ["completed"] * 12
+    assert paid_once(vendor, tmp_path) == 12
 
 
 def test_a_row_that_is_handed_in_as_the_line_breaks_is_handed_in_once_more(
@@ -610,8 +625,8 @@ def test_a_row_that_is_handed_in_as_the_line_breaks_is_handed_in_once_more(
 def test_a_stop_that_no_worker_hears_holds_when_the_line_is_back(
     cluster: LocalCluster, vendor: SimulatorServer, tmp_path: Path, cat: Path
 ) -> None:
-    line, free = Line(int(cluster.scheduler_address.rpartition(":")[2])), tmp_path / "free"
-    with line, Client(cluster) as others, Client(f"tcp://127.0.0.1:{line.port}") as client:
+    free = tmp_path / "free"
+    with Line(cluster) as line, Client(cluster) as others, Client(f"tcp://127.0.0.1:{line.port}") as client:
         busy = others.map(_until_there, [free] * 2 * WORKERS, range(2 * WORKERS))  # every thread there is
         eventually(lambda: sum(map(len, others.processing().values())) == len(busy))
         batch = start_on(vendor, tmp_path, rows_of(cat, 8), executor=client, concurrency=4)
@@ -632,8 +647,7 @@ def test_a_line_that_stays_broken_ends_the_batch_with_a_sentence(
 ) -> None:
     """Also where Dask's client never stops trying."""
     monkeypatch.setattr(dask_client, "AWAY_FOR_GOOD", 1.0)
-    line = Line(int(cluster.scheduler_address.rpartition(":")[2]))
-    with line, Client(f"tcp://127.0.0.1:{line.port}", timeout=DEADLINE) as client:
+    with Line(cluster) as line, Client(f"tcp://127.0.0.1:{line.port}", timeout=DEADLINE) as client:
         rows = itertools.cycle(rows_of(cat, 500))
         batch = start_on(vendor, tmp_path, rows, executor=client, concurrency=2)
         eventually(lambda: batch.made >= 2)
@@ -642,6 +656,14 @@ def test_a_line_that_stays_broken_ends_the_batch_with_a_sentence(
             assert "The connection to Dask's scheduler was lost." in str(batch.closed_by)
             assert client.status == "connecting"
             client.close()
+
+
+def held_back(cat: Path, many: int, again: threading.Event) -> Iterator[Any]:
+    """So many rows; those after the fourth when it goes on."""
+    for number, row in enumerate(rows_of(cat, many)):
+        if number == 4:
+            again.wait(DEADLINE)
+        yield row
 
 
 def _handed_in(dask_scheduler: Any) -> int:
@@ -663,9 +685,10 @@ AWAITED = "waiting for Dask's scheduler"
 class Line:
     """Stands between a client and the scheduler."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, cluster: LocalCluster) -> None:
         self.connections, self.is_down = 0, False
-        self._scheduler, self._ends = port, set[socket.socket]()
+        self._ends = set[socket.socket]()
+        self.leads_to(cluster)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
 
@@ -679,8 +702,13 @@ class Line:
         self.is_down = False
         eventually(lambda: AWAITED not in batch.line())
 
-    def __enter__(self) -> None:
+    def leads_to(self, cluster: LocalCluster) -> None:
+        """New connections go to its scheduler."""
+        self._scheduler = int(cluster.scheduler_address.rpartition(":")[2])
+
+    def __enter__(self) -> Line:
         threading.Thread(target=self._accept, daemon=True).start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._listening.close()
