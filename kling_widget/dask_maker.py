@@ -230,7 +230,8 @@ class Elsewhere:
             except WorkersDiedError as error:  # again: the ledger knows what they did, so it costs nothing twice
                 last = str(error)
         raise KlingError(
-            f"Given up: all workers that had this row died, each of {HANDED_IN} times it was handed in. {last}",
+            f"Given up: handed in {HANDED_IN} times; each time all its workers died, or the line to them broke. "
+            f"The last time: {last}",
             hint=WHAT_GOES_ON,
             may_have_cost=True,
         )
