@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import background, contact_sheet
+from . import background, camera, contact_sheet
 from .batch_course import BatchCourse
 from .batch_results import Result, Results
 from .errors import StoppedWatchingError
@@ -240,6 +240,8 @@ def _told(name: str, value: Any) -> str:
             return str(value)
         case "cfg_scale":
             return f"CFG {value}"
+        case "camera_control" if text := camera.words(value):
+            return text
         case "duration":
             return f"{value} s"
         case "take":

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import camera
+
 if TYPE_CHECKING:
     from .databases import Database
     from .errors import KlingError
@@ -20,6 +22,7 @@ FORM_FIELDS = {
     "negative_prompt": "negative_prompt",
     "duration": "duration",
     "cfg_scale": "cfg_scale",
+    "camera_control": "camera_control",
 }
 
 
@@ -51,6 +54,7 @@ def entry_of(generation: Generation) -> dict[str, Any]:
         "prompt": row.request.get("prompt", ""),
         "duration": row.request.get("duration") or 5,
         "cfg_scale": row.request.get("cfg_scale"),
+        "camera": camera.words(row.request.get("camera_control")) or None,
         "take": row.take,
         "started": row.created,
         "elapsed": round(generation.elapsed, 2),

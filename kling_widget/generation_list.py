@@ -35,7 +35,7 @@ class Generations(list["Generation"]):
 def _tile(place: int, generation: Generation) -> Tile:
     row = generation.row
     seconds = row.request.get("duration") or DURATIONS[0]
-    facts = (f"{seconds} s", charge(row.usd, row.provider), *variant(row.request.get("cfg_scale"), row.take))
+    facts = (f"{seconds} s", charge(row.usd, row.provider), *variant({**row.request, "take": row.take}))
     caption = [f"[{place}] {row.request.get('prompt', '')}", " · ".join(filter(None, facts))]
     failed = generation.status in FREE_TAKE
     tile = Tile(place, generation.id or generation.key, caption, WORDS[generation.status], failed=failed)

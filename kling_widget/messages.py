@@ -28,6 +28,7 @@ MESSAGES_IN = frozenset(
 MESSAGES_OUT = frozenset({"ack", "received", "uploaded", "preview", "video", "source"})
 SLOTS = ("first_frame", "last_frame")
 SLOT_FIELDS = {form_field: field for field, form_field in FORM_FIELDS.items() if form_field in SLOTS}
+IN_PYTHON_ONLY = ("static_mask", "dynamic_masks", "aspect_ratio", "ratio")  # fields that the form does not have
 SAME_PRESS = 1.0  # seconds; presses closer together are one
 CHUNK = 512 * 1024  # bytes of video in one message
 
@@ -42,6 +43,7 @@ class MessageHandlers:
     negative_prompt: str
     duration: int
     cfg_scale: float
+    camera_control: dict[str, Any] | None
     problems: list[dict[str, Any]]
     generations: tuple[Generation, ...]
     send: Callable[..., None]
@@ -167,6 +169,11 @@ class MessageHandlers:
         request = generation.row.request
         self.prompt, self.negative_prompt = request.get("prompt", ""), request.get("negative_prompt") or ""
         self.duration, self.cfg_scale = request.get("duration") or 5, request.get("cfg_scale", 0.5)
+        self.camera_control = request.get("camera_control")
+        self._drop_problem("form")  # what was said of another one
+        if left_out := [name for name in IN_PYTHON_ONLY if request.get(name)]:
+            told = f"It was made with {' and '.join(left_out)}, which kw.generate() takes and this form does not."
+            self._show_problem(KlingError(told))
         for slot in SLOTS:
             facts = generation.row.pictures.get(SLOT_FIELDS[slot])
             if facts is None:

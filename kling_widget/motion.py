@@ -70,12 +70,20 @@ def camera_control(value: object) -> CameraControl:
     for name in CameraConfig.__struct_fields__:
         amount = getattr(control.config, name) if control.config else None
         if amount is not None and not -CAMERA_RANGE <= amount <= CAMERA_RANGE:
-            raise InvalidRequestError(f"camera_control.config.{name} must be -10 to 10, not {shown(amount)}.")
+            raise InvalidRequestError(
+                f"camera_control.config.{name} must be -10 to 10, not {shown(amount)}.", field="camera_control"
+            )
     return control
+
+
+def camera_json(value: object) -> dict[str, Any]:
+    """The same as JSON, as it is sent. Raises `InvalidRequestError`."""
+    plain: dict[str, Any] = msgspec.to_builtins(camera_control(value))
+    return plain
 
 
 def _converted(field: str, value: object, kind: Any) -> Any:
     try:
         return msgspec.convert(msgspec.to_builtins(value), kind)
     except (msgspec.ValidationError, TypeError) as error:
-        raise InvalidRequestError(f"{field} is not valid: {error}.") from None
+        raise InvalidRequestError(f"{field} is not valid: {error}.", field=field) from None

@@ -10,10 +10,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
+from collections.abc import Mapping
 from html import escape, unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import camera
 from .errors import DownloadError
 from .notebook_files import in_marimo_cell, notebook_relative
 from .picture_files import human_size
@@ -57,12 +59,15 @@ def prompt(video: Video) -> str:
     return text if len(text) <= _PROMPT_SHOWN else f"{text[:_PROMPT_SHOWN].rstrip()}…"
 
 
-def variant(scale: Any, take: Any) -> list[str]:
-    """``CFG 0.5`` and ``take 2``, as far as they say something: what takes of one request differ in."""
-    return [
-        *([f"CFG {scale:g}"] if isinstance(scale, (int, float)) else []),
-        *([f"take {take}"] if isinstance(take, int) and take > 1 else []),
+def variant(given: Mapping[str, Any]) -> list[str]:
+    """``CFG 0.5``, ``zoom 5`` and ``take 2``, as far as they say something: what clips of one prompt differ in."""
+    scale, take = given.get("cfg_scale"), given.get("take")
+    parts = [
+        f"CFG {scale:g}" if isinstance(scale, (int, float)) else "",
+        camera.words(given.get("camera_control")),
+        f"take {take}" if isinstance(take, int) and take > 1 else "",
     ]
+    return [part for part in parts if part]
 
 
 def settings(video: Video) -> str:
@@ -78,7 +83,7 @@ def settings(video: Video) -> str:
         charged = charge(usd, str(given.get("provider")))
     parts = [
         f"{seconds:g} s" if isinstance(seconds, (int, float)) else "",
-        *variant(given.get("cfg_scale"), given.get("take")),
+        *variant(given),
         size,
         charged,
         "simulated" if given.get("simulated") else "",

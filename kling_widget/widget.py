@@ -15,31 +15,33 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
-from . import background, panel_output
+from . import background
 from .credentials import ApiKey, hidden, look_for_key
 from .databases import Database, hidden_database
 from .entries import frame_of, problem_of
 from .errors import ImageError, KlingError
 from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
-from .notebook_files import kernel_shell, running_cell, runs_now
-from .progress import CellOutput
+from .notebook_files import kernel_shell
 from .rules import Take, check_cfg_scale, check_duration, checked_budget
 from .studio import Studio
 from .studios import studio_for
 from .uploads import Uploads
+from .widget_display import Display
 
 if TYPE_CHECKING:
     from .generation import Generation
     from .images import SourceImage
+    from .motion import CameraControl
 
 STATIC = Path(__file__).parent / "static"
+FORM = ("prompt", "negative_prompt", "duration", "cfg_scale", "camera_control")  # without the pictures
+READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 GLANCE = 0.2  # seconds from the first line of a widget in a notebook until it works on, should nobody display it
 PAINTING = 0.1  # seconds that the page gets for itself then: threads of one kernel take turns
-READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 
 
-class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
+class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
     """Turn an image into a video by mouse and keyboard.
 
     Without a key it opens on the built-in simulator, free of charge, with a banner that says so.
@@ -49,8 +51,9 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
     ----------
     image
         First frame, in any form :class:`SourceImage` takes.
-    prompt, negative_prompt, duration, cfg_scale
-        What the form starts with; `duration` is 5 or 10 seconds, `cfg_scale` 0 to 1.
+    prompt, negative_prompt, duration, cfg_scale, camera_control
+        What the form starts with; `duration` is 5 or 10 seconds, `cfg_scale` 0 to 1, `camera_control` such as
+        ``{"type": "simple", "config": {"zoom": 5}}`` or ``{"type": "down_back"}``.
     tail_image
         Last frame.
     api_key, base_url, workspace, database, simulate
@@ -62,7 +65,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
 
     Attributes
     ----------
-    prompt, negative_prompt, duration, cfg_scale
+    prompt, negative_prompt, duration, cfg_scale, camera_control
         The form; observe or link them like any ipywidget's.
     generations : tuple of Generation
         What the list shows, newest first; observable.
@@ -86,6 +89,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
     negative_prompt = traitlets.Unicode("").tag(sync=True)
     duration = traitlets.Int(5).tag(sync=True)
     cfg_scale = traitlets.Float(0.5).tag(sync=True)
+    camera_control = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     first_frame = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     last_frame = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     entries: traitlets.List[Any] = traitlets.List().tag(sync=True)
@@ -104,6 +108,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         negative_prompt: str = "",
         duration: int = 5,
         cfg_scale: float = 0.5,
+        camera_control: CameraControl | dict[str, Any] | None = None,
         api_key: str | ApiKey | None = None,
         base_url: str | None = None,
         workspace: str | os.PathLike[str] | None = None,
@@ -128,7 +133,13 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         self._studio = studio_for(api_key=api_key, simulate=on_simulator, **self._settings)
         if key is not None:
             self._studio.offer_key(key)
-        super().__init__(prompt=prompt, negative_prompt=negative_prompt, duration=duration, cfg_scale=cfg_scale)
+        super().__init__(
+            prompt=prompt,
+            negative_prompt=negative_prompt,
+            duration=duration,
+            cfg_scale=cfg_scale,
+            camera_control=_camera(camera_control),
+        )
         self.simulated = self._studio.simulated
         if note:
             self.problems = [{"field": "key", "text": note, "anyway": False}]
@@ -168,7 +179,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         KlingError
             Nothing was submitted; the form shows the same sentence.
         """
-        form = {name: getattr(self, name) for name in ("prompt", "negative_prompt", "duration", "cfg_scale")}
+        form = {name: getattr(self, name) for name in FORM}
         try:
             generation = self._submit(form, send_anyway, take)
         except KlingError as error:
@@ -177,35 +188,12 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
         background.call(self._follow, generation)
         return generation
 
-    def side_panel(self) -> None:
-        """Show the widget in the side panel of JupyterLab or Notebook 7; elsewhere here, with the reason.
-
-        A notebook's panel shows the widget put there last, and each only once: run this again to bring it back. Videos
-        still appear in the output of the cell, where they stay when the notebook is saved.
-        """
-        if self.comm is not None:
-            panel_output.show(self, *self._repr_mimebundle_())
-            self.placed_in_cell = running_cell()
-            self._outputs.append(CellOutput(videos_only=True))
-            background.call(self._shown.set)
-
     def close(self) -> None:
         """Close the front end and stop listening. Generations go on."""
         self._end_list()
         self._uploads.clear()
         self.on_msg(self._receive, remove=True)
         super().close()
-
-    def _ipython_display_(self) -> None:
-        """Show the widget, and below it, in the same cell's output, the videos as they come."""
-        from IPython.display import display
-
-        if self.comm is None or runs_now(self.placed_in_cell):  # closed, or the cell says it is in the side panel
-            return
-        data, metadata = self._repr_mimebundle_()
-        display(data, metadata=metadata, raw=True)
-        self._outputs.append(CellOutput(videos_only=True))
-        background.call(self._shown.set)
 
     def _repr_mimebundle_(self, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The panel, and a sentence for readers without one: GitHub, nbviewer, nbconvert, a terminal."""
@@ -223,6 +211,10 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
     def _valid_cfg_scale(self, proposal: Any) -> Any:
         check_cfg_scale(proposal["value"])
         return proposal["value"]
+
+    @traitlets.validate("camera_control")
+    def _valid_camera_control(self, proposal: Any) -> Any:
+        return _camera(proposal["value"])
 
     @traitlets.observe("duration")
     def _duration_changed(self, _change: Any) -> None:
@@ -243,7 +235,7 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
     # On the background loop
 
     def _submit(self, form: Message, anyway: bool, take: Take) -> Generation:
-        given = {name: form.get(name) for name in ("duration", "cfg_scale")}
+        given = {name: form.get(name) for name in ("duration", "cfg_scale", "camera_control")}
         return self._studio.submit(
             self._pictures["first_frame"],
             form.get("prompt", ""),
@@ -294,6 +286,14 @@ class KlingWidget(MessageHandlers, Listing, anywidget.AnyWidget):
 
     def _drop_problem(self, field: str) -> None:
         self.problems = [each for each in self.problems if each["field"] != field]
+
+
+def _camera(control: Any) -> dict[str, Any] | None:
+    if control is None:
+        return None
+    from .motion import camera_json  # only now: a widget is shown before it has a camera
+
+    return camera_json(control)
 
 
 def _loaded(source: Any, *, name: str | None = None) -> SourceImage:

@@ -6,7 +6,7 @@ const DEBOUNCE = 250;
 const TYPING = 1_000;
 
 type Name = keyof Form;
-const NAMES: Name[] = ["prompt", "negative_prompt", "duration", "cfg_scale"];
+const NAMES: Name[] = ["prompt", "negative_prompt", "duration", "cfg_scale", "camera_control"];
 
 /** The form as the person sees it: follows the traits, except in the field that is being typed in. */
 export class Fields {
@@ -21,13 +21,7 @@ export class Fields {
     private model: Model,
     private changed: () => void,
   ) {
-    const { prompt, negative_prompt, duration, cfg_scale } = {
-      prompt: model.get("prompt"),
-      negative_prompt: model.get("negative_prompt"),
-      duration: model.get("duration"),
-      cfg_scale: model.get("cfg_scale"),
-    };
-    this.values = { prompt, negative_prompt, duration, cfg_scale };
+    this.values = Object.fromEntries(NAMES.map((name) => [name, model.get(name)])) as unknown as Form;
     this.#listeners = Object.fromEntries(NAMES.map((name) => [name, () => this.#follow(name)])) as Record<
       Name,
       () => void

@@ -4,7 +4,7 @@
  */
 
 export type Slot = "first_frame" | "last_frame";
-export type Field = Slot | "prompt" | "negative_prompt" | "duration" | "cfg_scale" | "key" | "form";
+export type Field = Slot | "prompt" | "negative_prompt" | "duration" | "cfg_scale" | "camera_control" | "key" | "form";
 export type Status =
   | "submitting"
   | "queued"
@@ -55,6 +55,8 @@ export interface Entry {
   duration: number;
   /** 0 to 1; null: the vendor's own. */
   cfg_scale: number | null;
+  /** The camera in words, `zoom 5`; null where nothing was said of it. */
+  camera: string | null;
   take: number | null;
   started: number;
   elapsed: number;
@@ -76,12 +78,19 @@ export interface Problem {
   anyway?: boolean;
 }
 
+/** A movement of the camera as the API has it; `config` goes with `simple`, each amount -10 to 10. */
+export interface Camera {
+  type: string;
+  config?: Record<string, number>;
+}
+
 /** The text fields and controls a person fills in, written by both sides. */
 export interface Form {
   prompt: string;
   negative_prompt: string;
   duration: number;
   cfg_scale: number;
+  camera_control: Camera | null;
 }
 
 export interface Traits {
@@ -89,6 +98,7 @@ export interface Traits {
   negative_prompt: string;
   duration: number;
   cfg_scale: number;
+  camera_control: Camera | null;
   first_frame: Frame | null;
   last_frame: Frame | null;
   entries: Entry[];

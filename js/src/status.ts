@@ -41,6 +41,7 @@ export function details(entry: Entry, elapsed: number, simulator: boolean): stri
       ? [
           `${entry.duration} s`,
           (entry.cfg_scale ?? CFG_SCALE) !== CFG_SCALE && `CFG ${entry.cfg_scale}`,
+          entry.camera,
           (entry.take ?? 1) > 1 && `take ${entry.take}`,
           elapsed > 0 && clock(elapsed),
           entry.cost,

@@ -32,7 +32,7 @@ test("Generate sends what has just been typed, in the traits and in the message"
   expect(model.saves).toBe(1);
   const [message] = model.of("generate");
   expect(message).toMatchObject({
-    form: { prompt: "slow dolly in", negative_prompt: "", duration: 5, cfg_scale: 0.5 },
+    form: { prompt: "slow dolly in", negative_prompt: "", duration: 5, cfg_scale: 0.5, camera_control: null },
     anyway: false,
   });
   expect(message!.id).toMatch(/./);
@@ -205,4 +205,30 @@ test("the negative prompt opens where it has text", async () => {
   await pass(100);
   expect(used.el.querySelector("details")!.open).toBe(true);
   expect((used.ui.getByRole("textbox", { name: "Negative prompt" }) as HTMLTextAreaElement).value).toBe("blur");
+});
+
+test("the camera moves by one amount, along a path of the vendor's, or as Python says", async () => {
+  model = new FakeModel({ first_frame: frame(), camera_control: { type: "simple", config: { pan: 2, zoom: -3 } } });
+  const { el, ui } = show(model);
+  await pass(100);
+  expect(el.querySelector("details")!.open).toBe(true);
+  const camera = ui.getByRole("combobox", { name: "Camera" }) as HTMLSelectElement;
+  const choose = async (value: string) => {
+    camera.value = value;
+    camera.dispatchEvent(new Event("change", { bubbles: true }));
+    await pass(300);
+    return model.get("camera_control");
+  };
+  expect(camera.selectedOptions[0]!.textContent).toBe("pan 2, zoom -3");
+  expect(ui.queryByRole("slider", { name: "Amount" })).toBeNull();
+  expect(await choose("pan 2, zoom -3")).toEqual({ type: "simple", config: { pan: 2, zoom: -3 } });
+  expect(await choose("tilt")).toEqual({ type: "simple", config: { tilt: 5 } });
+  type(ui.getByRole("slider", { name: "Amount" }), "-0.5");
+  await pass(300);
+  expect(model.get("camera_control")).toEqual({ type: "simple", config: { tilt: -0.5 } });
+  expect(await choose("down_back")).toEqual({ type: "down_back" });
+  expect(ui.queryByRole("slider", { name: "Amount" })).toBeNull();
+  press(ui);
+  expect(model.of("generate")[0]!.form.camera_control).toEqual({ type: "down_back" });
+  expect(await choose("")).toBeNull();
 });

@@ -108,8 +108,8 @@ test("why not is told in words, with what to do next", async () => {
 });
 
 test("a finished one says how long, how it was set, which take, how long it took", async () => {
-  const { item } = shown(ready({ cfg_scale: 0.8, take: 2, elapsed: 178 }));
-  expect(item().textContent).toContain("Ready · 5 s · CFG 0.8 · take 2 · 2:58");
+  const { item } = shown(ready({ cfg_scale: 0.8, camera: "zoom 5", take: 2, elapsed: 178 }));
+  expect(item().textContent).toContain("Ready · 5 s · CFG 0.8 · zoom 5 · take 2 · 2:58");
   model.set("entries", [ready({ cfg_scale: 0.5, elapsed: 178 })]); // which goes without saying
   await until(() => item().textContent!.includes("Ready · 5 s · 2:58"));
 });

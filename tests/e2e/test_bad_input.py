@@ -56,6 +56,11 @@ CODE = [
 FORGED = [
     ("duration", 7, "duration must be 5 or 10 seconds, not 7."),
     ("cfg_scale", 1.2, "cfg_scale must be a number from 0 to 1, not 1.2."),
+    (
+        "camera_control",
+        {"type": "sideways"},
+        "camera_control is not valid: Invalid enum value 'sideways' - at `$.type`.",
+    ),
     ("prompt", "", "The prompt is empty: write what should happen in the video."),
 ]
 FORGE = """({path, comm, content}) => {

@@ -26,7 +26,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What is displayed."""
     bundles: list[dict[str, Any]] = []
     monkeypatch.setattr("IPython.display.display", lambda bundle, **_: bundles.append(bundle))
-    monkeypatch.setattr("kling_widget.widget.CellOutput", lambda **_: None)
+    monkeypatch.setattr("kling_widget.widget_display.CellOutput", lambda **_: None)
     return bundles
 
 

@@ -1,8 +1,16 @@
 import { useEffect, useRef } from "preact/hooks";
+import type { Form } from "../model";
 import type { View } from "../view";
 import { Problems, faulty } from "./Problems";
 
-/** Prompt, duration, CFG scale, negative prompt. */
+/** What a camera can do by an amount each, as the API names it. */
+const MOVES = ["zoom", "pan", "tilt", "roll", "horizontal", "vertical"];
+/** What it has a name for. */
+const PATHS = ["down_back", "forward_up", "right_turn_forward", "left_turn_forward"];
+/** The amount a movement begins with; they go from -10 to 10. */
+const AMOUNT = 5;
+
+/** Prompt, duration, CFG scale; negative prompt and camera for whoever wants them. */
 export function Controls({ view }: { view: View }) {
   const { cfg_scale: cfg, duration } = view.fields.values;
   return (
@@ -36,41 +44,127 @@ export function Controls({ view }: { view: View }) {
             <label for={`${view.id}-cfg`}>CFG scale</label>
             <span aria-hidden="true">{Number(cfg.toFixed(2))}</span>
           </span>
-          <input
+          <Slider
+            view={view}
             id={`${view.id}-cfg`}
-            type="range"
-            min="0"
-            max="1"
-            step="0.05"
+            from={0}
+            to={1}
+            step={0.05}
             value={cfg}
-            style={{ "--kw-at": `${cfg * 100}%` }}
             {...faulty(view, "cfg_scale")}
-            onInput={(event) => {
+            set={(value) => {
               view.hide("cfg_scale");
-              view.fields.edit("cfg_scale", event.currentTarget.valueAsNumber);
+              view.fields.edit("cfg_scale", value);
             }}
           />
         </div>
       </div>
       <Problems view={view} field="duration" />
       <Problems view={view} field="cfg_scale" />
-      <Negative view={view} />
+      <More view={view} />
     </div>
   );
 }
 
 /** Closed until it is wanted; open whenever there is something in it that would be sent. */
-function Negative({ view }: { view: View }) {
+function More({ view }: { view: View }) {
   const details = useRef<HTMLDetailsElement>(null);
-  const used = !!view.fields.values.negative_prompt || view.problems("negative_prompt").length > 0;
+  const { negative_prompt: negative, camera_control: camera } = view.fields.values;
+  const used = !!(negative || camera || view.problems("negative_prompt").length || view.problems("camera_control").length);
   useEffect(() => {
     if (used && details.current) details.current.open = true;
   }, [used]);
   return (
     <details ref={details} class="kw-more">
-      <summary>Negative prompt</summary>
+      <summary>Negative prompt, camera</summary>
       <Text view={view} name="negative_prompt" label="Negative prompt" quiet />
+      <Camera view={view} />
     </details>
+  );
+}
+
+function Camera({ view }: { view: View }) {
+  const camera = view.fields.values.camera_control;
+  const moves = camera?.type === "simple" ? Object.entries(camera.config ?? {}) : [];
+  const several = moves.map((move) => move.join(" ")).join(", ") || "simple"; // what only Python says
+  const kind = !camera ? "" : camera.type !== "simple" ? camera.type : moves.length === 1 ? moves[0]![0] : several;
+  const kinds = ["", ...MOVES, ...PATHS];
+  if (!kinds.includes(kind)) kinds.push(kind);
+  const set = (value: Form["camera_control"]) => {
+    view.hide("camera_control");
+    view.fields.edit("camera_control", value);
+  };
+  const move = (name: string, amount: number) => set({ type: "simple", config: { [name]: amount } });
+  const amount = moves[0]?.[1] ?? 0;
+  return (
+    <div class="kw-row">
+      <div>
+        <label class="kw-t" for={`${view.id}-camera`}>
+          Camera
+        </label>
+        <select
+          id={`${view.id}-camera`}
+          class="kw-input"
+          value={kind}
+          {...faulty(view, "camera_control")}
+          onChange={({ currentTarget: { value } }) => {
+            if (MOVES.includes(value)) move(value, AMOUNT);
+            else if (value !== several) set(value ? { type: value } : null);
+            view.fields.rest();
+          }}
+        >
+          {kinds.map((name) => (
+            <option key={name} value={name}>
+              {name ? name.replaceAll("_", " ") : "not set"}
+            </option>
+          ))}
+        </select>
+      </div>
+      {MOVES.includes(kind) && (
+        <div class="kw-cfg">
+          <span class="kw-t">
+            <label for={`${view.id}-amount`}>Amount</label>
+            <span aria-hidden="true">{amount}</span>
+          </span>
+          <Slider
+            view={view}
+            id={`${view.id}-amount`}
+            from={-10}
+            to={10}
+            step={0.5}
+            value={amount}
+            set={(value) => move(kind, value)}
+          />
+        </div>
+      )}
+      <Problems view={view} field="camera_control" />
+    </div>
+  );
+}
+
+interface SliderProps {
+  view: View;
+  id: string;
+  from: number;
+  to: number;
+  step: number;
+  value: number;
+  set: (value: number) => void;
+}
+
+function Slider({ view, from, to, step, value, set, ...rest }: SliderProps) {
+  return (
+    <input
+      type="range"
+      min={from}
+      max={to}
+      step={step} // before the value, which is rounded by it
+      value={value}
+      style={{ "--kw-at": `${(100 * (value - from)) / (to - from)}%` }}
+      onInput={(event) => set(event.currentTarget.valueAsNumber)}
+      onBlur={() => view.fields.rest()}
+      {...rest}
+    />
   );
 }
 
