@@ -15,7 +15,7 @@ export function Controls({ view }: { view: View }) {
   const { cfg_scale: cfg, duration } = view.fields.values;
   return (
     <div class="kw-controls">
-      <Text view={view} name="prompt" label="Prompt" />
+      <Text view={view} name="prompt" label="Prompt" rows={3} />
       <div class="kw-row">
         <div role="radiogroup" aria-labelledby={`${view.id}-duration`}>
           <span class="kw-t" id={`${view.id}-duration`}>
@@ -77,7 +77,7 @@ function More({ view }: { view: View }) {
   return (
     <details ref={details} class="kw-more">
       <summary>Negative prompt, camera</summary>
-      <Text view={view} name="negative_prompt" label="Negative prompt" quiet />
+      <Text view={view} name="negative_prompt" label="Negative prompt" rows={2} />
       <Camera view={view} />
     </details>
   );
@@ -172,23 +172,20 @@ interface TextProps {
   view: View;
   name: "prompt" | "negative_prompt";
   label: string;
-  quiet?: boolean;
+  rows: number;
 }
 
-function Text({ view, name, label, quiet = false }: TextProps) {
+function Text({ view, name, label, rows }: TextProps) {
   const id = `${view.id}-${name}`;
   return (
     <>
-      {!quiet && (
-        <label class="kw-t" for={id}>
-          {label}
-        </label>
-      )}
+      <label class="kw-t" for={id}>
+        {label}
+      </label>
       <textarea
         id={id}
-        {...(quiet ? { "aria-label": label } : {})}
         class="kw-text"
-        rows={quiet ? 2 : 3}
+        rows={rows}
         value={view.fields.values[name]}
         {...faulty(view, name)}
         onInput={(event) => {
