@@ -1,9 +1,12 @@
-"""A camera movement in words. Apart from `motion.py`, whose checks import what showing one need not."""
+"""A camera movement in words, and as it is typed. Apart from `motion.py`, whose checks import what these need not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from .errors import InvalidRequestError
+from .rules import shown
 
 MOVES = ("horizontal", "vertical", "pan", "tilt", "roll", "zoom")
 """What a ``simple`` camera can do, each by -10 to 10 (the vendor's OpenAPI file)."""
@@ -27,3 +30,27 @@ def words(control: Any) -> str:
     config = control.get("config")
     moves = config if isinstance(config, Mapping) else {}
     return ", ".join(f"{name} {moves[name]:g}" for name in MOVES if isinstance(moves.get(name), (int, float)))
+
+
+def typed(text: str) -> dict[str, Any]:
+    """``zoom=5``, ``pan=-3,tilt=2`` or ``down_back`` as a request's ``camera_control``.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is none of these. How far the camera may go is the request's rule.
+    """
+    if text in PATHS:
+        return {"type": text}
+    moves = [part.partition("=") for part in text.split(",")]
+    try:
+        config = {name.strip(): float(amount) for name, _, amount in moves}
+    except ValueError:
+        config = {}
+    if not config or not config.keys() <= set(MOVES):
+        raise InvalidRequestError(
+            f"A camera is such as zoom=5, or pan=-3,tilt=2, or {PATHS[0]}, not {shown(text)}.",
+            hint=f"It moves by {', '.join(MOVES)}, or goes {', '.join(PATHS)}.",
+            field="camera_control",
+        )
+    return {"type": "simple", "config": config}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.magic import needs_local_scope, no_var_expand
 
+from . import camera
 from .errors import InvalidRequestError, KlingError, MissingKeyError
 from .magic_completion import offers
 from .magic_options import CELL, KEY, LINE, Options
@@ -117,7 +118,12 @@ def _widget(given: Namespace) -> KlingWidget:
     check_cfg_scale(given.cfg)
     from .widget import KlingWidget
 
-    fields = {"negative_prompt": given.negative, "duration": given.duration, "cfg_scale": given.cfg}
+    fields = {
+        "negative_prompt": given.negative,
+        "duration": given.duration,
+        "cfg_scale": given.cfg,
+        "camera_control": _camera(given),
+    }
     return KlingWidget(
         given.image,
         given.prompt or "",
@@ -127,6 +133,10 @@ def _widget(given: Namespace) -> KlingWidget:
         budget=given.budget,
         **{name: value for name, value in fields.items() if value is not None},
     )
+
+
+def _camera(given: Namespace) -> Any:
+    return camera.typed(given.camera) if isinstance(given.camera, str) else given.camera
 
 
 def _made(given: Namespace, prompt: str) -> Video | Generation:
@@ -139,6 +149,7 @@ def _made(given: Namespace, prompt: str) -> Video | Generation:
         negative_prompt=given.negative,
         duration=given.duration,
         cfg_scale=given.cfg,
+        camera_control=_camera(given),
         take=1 if given.take is None else given.take,
         simulate=given.simulate,
         workspace=given.workspace,

@@ -70,12 +70,16 @@ def colour(data_uri: str) -> tuple[int, ...]:
 def test_a_cell_makes_a_video_shows_it_and_binds_it(kernel: Kernel, server: SimulatorServer) -> None:
     before = len(submissions(server))
     cell = (
-        '%%kling "my cat.png" --duration 10 --cfg 0.4 --negative "blur, noise" --as clip\nThe cat yawns\nand looks away'
+        '%%kling "my cat.png" --duration 10 --cfg 0.4 --camera pan=-3,tilt=2 --negative "blur, noise" --as clip\n'
+        "The cat yawns\nand looks away"
     )
     outputs = kernel.run(cell)
     assert ["<video" in page for page in pages(outputs)] == [True]
     assert "The cat yawns and looks away" in pages(outputs)[0]
-    assert f"<small>10 s · CFG 0.4 · 160 × 90 · {dollars(PRICE_USD[10])} · simulated</small>" in pages(outputs)[0]
+    assert (
+        f"<small>10 s · CFG 0.4 · pan -3, tilt 2 · 160 × 90 · {dollars(PRICE_USD[10])} · simulated</small>"
+        in pages(outputs)[0]
+    )
     assert len(outputs) == 1, "as an assignment, it has no value beside what it shows"
     assert kernel.value("type(clip).__name__, clip.path.exists(), clip.duration") == "('Video', True, 10.0)"
     asked = {
@@ -83,6 +87,7 @@ def test_a_cell_makes_a_video_shows_it_and_binds_it(kernel: Kernel, server: Simu
         "negative_prompt": "blur, noise",
         "duration": 10,
         "cfg_scale": 0.4,
+        "camera_control": {"type": "simple", "config": {"pan": -3, "tilt": 2}},
     }
     assert {name: sent(server)[name] for name in asked} == asked
     assert ["<video" in page for page in pages(kernel.run(cell))] == [True]
@@ -109,11 +114,13 @@ def test_without_waiting_the_generation_is_bound_at_once(kernel: Kernel, server:
 
 def test_the_widget_opens_with_what_the_line_says(kernel: Kernel, server: SimulatorServer) -> None:
     before = len(submissions(server))
-    outputs = kernel.run('w = %kling {img} --prompt "slow dolly in" --duration 10 --cfg 0 --negative blur\nw')
-    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
-    assert kernel.value("w.prompt, w.duration, w.cfg_scale, w.negative_prompt, w.image.width, w.simulated") == (
-        "('slow dolly in', 10, 0.0, 'blur', 400, False)"
+    outputs = kernel.run(
+        'w = %kling {img} --prompt "slow dolly in" --duration 10 --cfg 0 --camera down_back --negative blur\nw'
     )
+    assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in outputs)
+    assert kernel.value(
+        "w.prompt, w.duration, w.cfg_scale, w.camera_control, w.negative_prompt, w.image.width, w.simulated"
+    ) == ("('slow dolly in', 10, 0.0, {'type': 'down_back'}, 'blur', 400, False)")
     shown = kernel.run("%kling --simulate")
     assert any("application/vnd.jupyter.widget-view+json" in output.get("data", {}) for output in shown)
     assert len(submissions(server)) == before, "showing it submits nothing"

@@ -43,3 +43,23 @@ def test_a_widget_takes_a_camera_as_an_object_or_as_json_and_refuses_what_the_ve
         assert refused.value.field == "camera_control"
     assert widget.camera_control is None
     widget.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "control"),
+    [
+        ("zoom=5", {"type": "simple", "config": {"zoom": 5}}),
+        ("pan=-3, tilt=2.5", {"type": "simple", "config": {"pan": -3, "tilt": 2.5}}),
+        ("down_back", {"type": "down_back"}),
+    ],
+)
+def test_as_it_is_typed(text: str, control: Any) -> None:
+    assert camera.typed(text) == control
+    assert motion.camera_json(camera.typed(text)) == control
+
+
+@pytest.mark.parametrize("text", ["", "up", "zoom", "zoom=", "zoom=far", "push=3", "zoom=5,", "simple"])
+def test_what_is_typed_wrong_is_told_with_what_there_is(text: str) -> None:
+    with pytest.raises(kw.InvalidRequestError, match=r"^A camera is such as zoom=5, or ") as told:
+        camera.typed(text)
+    assert "right_turn_forward" in told.value.hint

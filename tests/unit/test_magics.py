@@ -106,7 +106,7 @@ def read(line: str) -> dict[str, Any]:
 def test_every_option_is_read() -> None:
     line = (
         'cat.png --last-frame {img} --negative "no blur" --duration 10 --cfg 0 --take 2 --as clip --simulate '
-        "--workspace {folder} --budget 2.50 --no-wait --send-anyway"
+        "--camera zoom=5 --workspace {folder} --budget 2.50 --no-wait --send-anyway"
     )
     assert read(line) == {
         "image": "cat.png",
@@ -114,6 +114,7 @@ def test_every_option_is_read() -> None:
         "negative": "no blur",
         "duration": 10,
         "cfg": 0,
+        "camera": "zoom=5",
         "take": 2,
         "name": "clip",
         "simulate": True,
@@ -258,6 +259,8 @@ def test_a_question_mark_shows_the_same_help(shell: Any, name: str) -> None:
             "%%kling teal.png --simulate --duration 7\nx",
             "InvalidRequestError: duration must be 5 or 10 seconds, not 7.",
         ),
+        ("%%kling teal.png --simulate --camera up\nx", "InvalidRequestError: A camera is such as zoom=5"),
+        ("%%kling teal.png --simulate --camera zoom=11\nx", "InvalidRequestError: camera_control.config.zoom"),
         ("%%kling teal.png --simulate --cfg high\nx", "InvalidRequestError: cfg_scale must be a number from 0 to 1"),
         ("%%kling teal.png --simulate --budget low\nx", "InvalidRequestError: budget must be an amount in USD"),
         ("%%kling {teal}.png --simulate\nx", "InvalidRequestError: {teal}.png cannot be used: name 'teal' is not"),
@@ -383,6 +386,7 @@ def offered(line: str) -> list[str]:
         ("%%kling cat.JPG --last-frame c|", ["%%kling cat.JPG --last-frame cat.JPG"]),
         ("%%kling cat.JPG --workspace m|", ['%%kling cat.JPG --workspace "my pictures/']),
         ("%%kling cat.JPG --duration |", ["%%kling cat.JPG --duration 5", "%%kling cat.JPG --duration 10"]),
+        ("%%kling cat.JPG --camera z|", ["%%kling cat.JPG --camera zoom="]),
         ("%%kling --duration 5 c|", ["%%kling --duration 5 cat.JPG"]),
         ("%%kling cat.JPG c|", []),
         ("%%kling cat.JPG --as i|", []),
