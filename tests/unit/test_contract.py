@@ -100,6 +100,16 @@ def test_what_python_sends_has_the_typed_fields() -> None:
     assert set(entry_of(generation)) == set(interface_of("Entry"))  # type: ignore[arg-type]
 
 
+def test_the_form_offers_the_cameras_there_are() -> None:
+    from kling_widget.camera import MOVES, PATHS
+
+    controls = (ROOT / "js" / "src" / "components" / "Controls.tsx").read_text(encoding="utf-8")
+    for name, there in (("MOVES", MOVES), ("PATHS", PATHS)):
+        offered = re.search(rf"^const {name} = \[(.*?)\]", controls, re.MULTILINE | re.DOTALL)
+        assert offered
+        assert set(re.findall(r'"(\w+)"', offered[1])) == set(there)
+
+
 def test_statuses_are_the_same_words() -> None:
     from kling_widget.progress import WORDS
 
