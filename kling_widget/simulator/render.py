@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +37,26 @@ class Move:
     y: float
 
 
-def plan_move(prompt: str, seed: int) -> Move:
-    """The camera's move: as the prompt asks for (pan or tilt), else drawn from the prompt and the seed."""
+NAMED_MOVES = {
+    "forward_up": Move(0, -1),
+    "down_back": Move(0, 1),
+    "right_turn_forward": Move(1, 0),
+    "left_turn_forward": Move(-1, 0),
+}
+
+
+def plan_move(prompt: str, seed: int, camera: Mapping[str, Any] | None = None) -> Move:
+    """The camera's move: as asked for by ``camera_control``, else by the prompt, else drawn from that and the seed.
+
+    This camera only ever comes closer, and does not roll. Which way the model's goes for which sign is not known.
+    """
+    if camera is not None and camera.get("type") in NAMED_MOVES:
+        return NAMED_MOVES[camera["type"]]
+    if config := (camera or {}).get("config"):
+        right, up = (
+            sum(config.get(name) or 0 for name in pair) / 10 for pair in (("horizontal", "pan"), ("vertical", "tilt"))
+        )
+        return Move(max(-1.0, min(1.0, right)), max(-1.0, min(1.0, -up)))
     words = prompt.lower()
     for phrase, move in {
         "pan left": Move(-1, 0),

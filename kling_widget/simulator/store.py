@@ -126,7 +126,7 @@ class Store:
                 (pictures / task.last_frame).read_bytes() if task.last_frame else None,
                 partial,
                 seconds=task.duration,
-                move=render.plan_move(task.prompt, self._settings.seed),
+                move=render.plan_move(task.prompt, self._settings.seed, task.camera),
                 long_edge=self._settings.long_edge,
                 fps=self._settings.fps,
             )
@@ -140,6 +140,7 @@ class Store:
         made_of = [
             *(render.RENDER_VERSION, settings.seed, settings.long_edge, settings.fps),
             *(task.first_frame, task.last_frame, task.duration, task.prompt),
+            *([task.camera] if task.camera else []),
         ]
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:32]
 

@@ -46,6 +46,8 @@ class SimulatedTask:
         The ``X-Client-Request-Id`` it came with, if that was valid.
     usd
         What it costs once it is completed.
+    camera
+        The ``camera_control`` that was asked for, or None.
     """
 
     id: str
@@ -61,6 +63,7 @@ class SimulatedTask:
     last_frame: str | None
     client_request_id: str | None
     usd: float
+    camera: dict[str, Any] | None = None
 
     @property
     def credits(self) -> int:
@@ -128,6 +131,7 @@ def new_task(
         last_frame=last_frame,
         client_request_id=client_request_id,
         usd=settings.price_usd[duration],
+        camera=body.get("camera_control"),
     )
 
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image, ImageChops, ImageColor, ImageStat
 
 from kling_widget.simulator import SimulatorServer
 from kling_widget.simulator.files import video_url
-from kling_widget.simulator.render import plan_move, render
+from kling_widget.simulator.render import Move, plan_move, render
 
 from .simulator_fixtures import PATH, body, calling, data_uri, picture, small
 
@@ -228,3 +229,18 @@ async def test_any_mode_of_jpeg_and_png_makes_a_video(mode: str) -> None:
 async def test_the_simulator_can_be_used_without_its_own_clock() -> None:
     with SimulatorServer(small()) as server:
         assert abs(server.simulator.clock() - time.time()) < 5
+
+
+@pytest.mark.parametrize(
+    ("camera", "move"),
+    [
+        ({"type": "simple", "config": {"tilt": 5}}, Move(0, -0.5)),
+        ({"type": "simple", "config": {"pan": -8, "horizontal": -8}}, Move(-1, 0)),
+        ({"type": "simple", "config": {"zoom": 10}}, Move(0, 0)),
+        ({"type": "left_turn_forward"}, Move(-1, 0)),
+        ({"type": "simple"}, Move(0, 0)),  # then the prompt says it
+        (None, Move(0, 0)),
+    ],
+)
+def test_the_camera_goes_where_it_is_told(camera: Any, move: Move) -> None:
+    assert plan_move("slow dolly in", 0, camera) == move
