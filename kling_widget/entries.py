@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import camera
+from .providers import SIMULATOR
 
 if TYPE_CHECKING:
     from .databases import Database
@@ -90,7 +91,7 @@ def source_of(generation: Generation, settings: Mapping[str, Any]) -> str:
     """
     told = {**settings, "database": _told(settings.get("database"))}
     given = {name: os.fspath(value) for name, value in told.items() if value is not None}
-    if generation.row.provider == "simulator":
+    if generation.row.provider == SIMULATOR:
         given["simulate"] = True
     arguments = ", ".join([repr(generation.id or generation.key), *(f"{name}={given[name]!r}" for name in given)])
     prompt = generation.row.request.get("prompt", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .ledger_row import FREE_TAKE
@@ -15,16 +16,30 @@ from .video_page import variant
 if TYPE_CHECKING:
     from .generation import Generation
 
+NOTHING = "Nothing was asked for yet"
+SIMULATED_ONLY = f"{NOTHING}, but of the simulator: simulate=True lists that"
+
 
 class Generations(list["Generation"]):
     """Generations, newest first: a list like any other, which is a contact sheet as the last line of a cell.
 
     Each tile has the place in the list, the prompt, settings and charge, and the vendor's id on hovering.
+
+    Parameters
+    ----------
+    generations
+        As they are to be listed.
+    nothing
+        What is said where there are none.
     """
+
+    def __init__(self, generations: Iterable[Generation] = (), *, nothing: str = NOTHING) -> None:
+        super().__init__(generations)
+        self._nothing = nothing
 
     def _repr_html_(self) -> str:
         states = Counter(WORDS[each.status].lower() for each in self)
-        line = ", ".join(f"{count} {state}" for state, count in states.most_common()) or "Nothing was asked for yet"
+        line = ", ".join(f"{count} {state}" for state, count in states.most_common()) or self._nothing
         if any(each.simulated for each in self):
             line += " · simulated"
         if len(self) > SHOWN:

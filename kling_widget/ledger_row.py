@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from .providers import SIMULATOR
+
 UNDER_WAY = ("submitting", "queued", "generating")  # goes on by itself in the next kernel
 FREE_TAKE = ("rejected", "error")  # never charged: the same request and take may be submitted again
 COLUMNS_OF_TRUTH = ("client_request_id", "provider", "request_hash", "created")  # written once, never changed
@@ -94,7 +96,7 @@ class Row:
             "generation_id": self.generation_id,
             "client_request_id": self.client_request_id,
             "provider": self.provider,
-            "simulated": self.provider == "simulator" or self.time_factor is not None,
+            "simulated": self.provider == SIMULATOR or self.time_factor is not None,
             "pictures": self.pictures,
             "created": self.created,
             "completed": self.completed,

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from .errors import BudgetExceededError
+from .providers import SIMULATOR
 
 CREDITS_PER_USD = 2_000_000  # the vendor's billing examples
 PRICES = Path(__file__).parent / "prices.json"  # our price table, with its source and date
@@ -149,7 +150,7 @@ def charge(usd: float | None, provider: str) -> str:
     provider
         As the ledger has it: who made it.
     """
-    return "" if usd is None or provider == "simulator" else dollars(usd)
+    return "" if usd is None or provider == SIMULATOR else dollars(usd)
 
 
 def usd_of(usd: float | None, credits: float | None) -> float | None:

@@ -19,6 +19,7 @@ from .databases import Database, hidden_database
 from .errors import StoreError
 from .leases import Leases
 from .orders import Orders
+from .providers import SIMULATOR
 from .rules import Take, check_generation_id
 from .studio_access import StudioAccess
 from .workspaces import workspace_at
@@ -175,10 +176,12 @@ class Studio(StudioAccess):
 
     def generations(self, limit: int | None = None) -> Generations:
         """Everything ever submitted here, or the latest `limit` of it, newest first."""
-        from .generation_list import Generations
+        from .generation_list import NOTHING, SIMULATED_ONLY, Generations
 
-        rows = self.workspace.ledger.rows(limit=limit, provider=self.provider)
-        return Generations(self.generation_of(row) for row in rows)
+        ledger = self.workspace.ledger
+        rows = ledger.rows(limit=limit, provider=self.provider)
+        tried = not rows and not self.simulated and ledger.rows(limit=1, provider=SIMULATOR)
+        return Generations(map(self.generation_of, rows), nothing=SIMULATED_ONLY if tried else NOTHING)
 
     def newest(self, limit: int) -> list[Generation]:
         """The latest `limit`, newest first, whichever process asked for them; what is under way is watched."""

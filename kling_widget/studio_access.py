@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .credentials import ApiKey, hidden, require_key, simulation_forced
-from .providers import BASE_URL, SIMULATOR_URL
+from .providers import BASE_URL, SIMULATOR, SIMULATOR_URL
 
 if TYPE_CHECKING:
     from .client import Client
@@ -40,7 +40,7 @@ class StudioAccess:
     @property
     def provider(self) -> str:
         """Who makes the videos: the API's base URL, or ``simulator``."""
-        return "simulator" if self.simulated else self.base_url
+        return SIMULATOR if self.simulated else self.base_url
 
     @cached_property
     def _simulator(self) -> Simulator:

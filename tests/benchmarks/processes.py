@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 MB = 1e6
+GOING = 10.0  # seconds in which a process may end by itself
 
 
 @contextmanager
@@ -23,7 +24,12 @@ def process(module: str, *words: str, by: str = sys.executable) -> Iterator[subp
         try:
             yield child
         finally:
-            child.kill()
+            assert child.stdin is not None
+            child.stdin.close()  # at which a vendor ends, and takes its folder away
+            try:
+                child.wait(GOING)
+            except subprocess.TimeoutExpired:
+                child.kill()
 
 
 def said(child: subprocess.Popen[str]) -> dict[str, Any]:

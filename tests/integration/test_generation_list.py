@@ -54,4 +54,12 @@ def test_what_is_gone_has_no_picture_and_a_long_list_only_the_latest(studio: Stu
 
 
 def test_nothing_is_said_in_words(studio: Studio) -> None:
-    assert "Nothing was asked for yet" in studio.generations()._repr_html_()
+    assert ">Nothing was asked for yet<" in studio.generations()._repr_html_()
+
+
+def test_who_only_tried_the_simulator_is_told_where_that_is_listed(tmp_path: Path) -> None:
+    kw.submit(picture(), "The cat yawns", workspace=tmp_path, simulate=True, progress=False)
+    nothing = kw.generations(workspace=tmp_path)
+    assert nothing == []
+    assert "Nothing was asked for yet, but of the simulator: simulate=True lists that" in nothing._repr_html_()
+    assert len(kw.generations(workspace=tmp_path, simulate=True)) == 1
