@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import time
 import unicodedata
 import uuid
 from collections.abc import Iterator
@@ -170,7 +171,12 @@ class Workspace:
         return video.exists()
 
     def deliver(self, video: Path, row: Row) -> None:
-        """Put a video that is whole where the workspace keeps its videos: it lies there already."""
+        """Put a video that is whole where the workspace keeps its videos: it lies there already.
+
+        What it was made from is written beside it now, before the ledger calls it saved: whoever is killed meanwhile
+        leaves a video that the next process finishes.
+        """
+        self.keep_metadata(video, row.with_(saved=time.time()))
 
     def stored(self, video: Path) -> StoredVideo | None:
         """The video as a store has it; None where the file is all there is."""

@@ -13,6 +13,7 @@ from kling_widget import (
     Studio,
     SubmissionUnknownError,
     retry,
+    saving,
 )
 from kling_widget.kept_pictures import kept_picture
 from kling_widget.simulator import Fault
@@ -42,6 +43,22 @@ def test_from_a_picture_to_a_saved_video(studio, server, cat):
     assert json.loads(video.path.with_suffix(".json").read_text())["cfg_scale"] == 0
     assert news[-1] == "completed"
     assert not list(video.path.parent.glob("*.part"))
+
+
+def test_what_a_video_was_made_from_lies_beside_it_before_it_is_called_saved(studio, cat, monkeypatch):
+    """Or who is killed in between leaves a torn file that nobody takes away."""
+    drop, there = saving._drop_partials, []
+
+    def drop_before_it_is_saved(target):
+        there.append(target.with_suffix(".json").exists())
+        drop(target)
+
+    monkeypatch.setattr(saving, "_drop_partials", drop_before_it_is_saved)
+    generation = studio.submit(cat, "slow dolly in")
+    video = generation.wait(DEADLINE)
+    assert there[0]
+    said = json.loads(video.path.with_suffix(".json").read_text())
+    assert said["ledger"]["saved"] == pytest.approx(generation.row.saved, abs=DEADLINE)
 
 
 def test_the_row_is_there_before_the_post_and_the_id_before_the_first_question(studio, server, cat, monkeypatch):
