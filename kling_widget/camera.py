@@ -8,8 +8,20 @@ from typing import Any
 from .errors import InvalidRequestError
 from .rules import shown
 
-MOVES = ("horizontal", "vertical", "pan", "tilt", "roll", "zoom")
-"""What a ``simple`` camera can do, each by -10 to 10 (the vendor's OpenAPI file)."""
+WAYS = {
+    "horizontal": ("left", "right"),
+    "vertical": ("down", "up"),
+    "pan": ("down", "up"),
+    "tilt": ("left", "right"),
+    "roll": ("anticlockwise", "clockwise"),
+    "zoom": ("in", "out"),
+}
+"""What a ``simple`` camera can do, each by -10 to 10 (the vendor's OpenAPI file), and which way below and above 0.
+
+The ways are those of Kling's own API documentation ("Image to Video", ``camera_control``); the AI/ML API, which passes
+them on, names none. Its pan and tilt are not a film maker's: ``pan`` turns the camera up and down, ``tilt`` to the
+sides. ``zoom`` below 0 is the longer focal length, so it comes closer. Not tried against the live API.
+"""
 
 PATHS = ("down_back", "forward_up", "right_turn_forward", "left_turn_forward")
 """Movements that the vendor has a name for (its OpenAPI file)."""
@@ -29,11 +41,11 @@ def words(control: Any) -> str:
         return f"camera {control['type'].replace('_', ' ')}"
     config = control.get("config")
     moves = config if isinstance(config, Mapping) else {}
-    return ", ".join(f"{name} {moves[name]:g}" for name in MOVES if isinstance(moves.get(name), (int, float)))
+    return ", ".join(f"{name} {moves[name]:g}" for name in WAYS if isinstance(moves.get(name), (int, float)))
 
 
 def typed(text: str) -> dict[str, Any]:
-    """``zoom=5``, ``pan=-3,tilt=2`` or ``down_back`` as a request's ``camera_control``.
+    """``zoom=-5`` or ``down_back``, or what the model may refuse, ``pan=3,tilt=2``, as a request's ``camera_control``.
 
     Raises
     ------
@@ -47,10 +59,10 @@ def typed(text: str) -> dict[str, Any]:
         config = {name.strip(): float(amount) for name, _, amount in moves}
     except ValueError:
         config = {}
-    if not config or not config.keys() <= set(MOVES):
+    if not config or not config.keys() <= set(WAYS):
         raise InvalidRequestError(
-            f"A camera is such as zoom=5, or pan=-3,tilt=2, or {PATHS[0]}, not {shown(text)}.",
-            hint=f"It moves by {', '.join(MOVES)}, or goes {', '.join(PATHS)}.",
+            f"A camera is such as zoom=-5, or {PATHS[0]}, not {shown(text)}.",
+            hint=f"It moves by {', '.join(WAYS)}, or goes {', '.join(PATHS)}.",
             field="camera_control",
         )
     return {"type": "simple", "config": config}

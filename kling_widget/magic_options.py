@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from .camera import MOVES, PATHS
+from .camera import PATHS, WAYS
 from .errors import InvalidRequestError
 from .magic_words import closed, split, value
 
@@ -16,7 +16,7 @@ PICTURE, FOLDER = "PICTURE", "FOLDER"  # what stands for a value in the help, an
 CHOICES = {
     "SECONDS": ("5", "10"),  # the specification's
     "TAKE": ("2", "new"),  # those people ask for
-    "MOVE": (*(f"{name}=" for name in MOVES), *PATHS),
+    "MOVE": (*(f"{name}=" for name in WAYS), *PATHS),
 }
 
 _NUMBERS = ("duration", "cfg", "take", "budget")
@@ -158,7 +158,7 @@ def _options(name: str, description: str) -> Options:
     add("--negative", metavar="TEXT", help="what to avoid")
     add("--duration", metavar="SECONDS", help="5 or 10")
     add("--cfg", metavar="SCALE", help="how closely to follow the prompt, 0 to 1")
-    add("--camera", metavar="MOVE", help="such as zoom=5, or pan=-3,tilt=2 (each -10 to 10), or down_back")
+    add("--camera", metavar="MOVE", help="such as zoom=-5, which comes closer (-10 to 10), or down_back")
     add("--simulate", action="store_true", help="use the built-in simulator, free of charge")
     add("--workspace", metavar=FOLDER, help="where videos and the ledger go; ./kling_videos unless set")
     add("--budget", metavar="USD", help="what all clips of the workspace may cost together")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from .errors import InvalidRequestError
 from .rules import check_picture, shown
+
+if TYPE_CHECKING:
+    from .request import ImageToVideoRequest
 
 MAX_DYNAMIC_MASKS = 6  # vendor's OpenAPI file
 TRAJECTORY_POINTS = (2, 77)  # fewest and most; vendor's OpenAPI file
@@ -16,21 +19,28 @@ CAMERA_RANGE = 10.0  # each movement is -10..10; vendor's OpenAPI file
 
 
 class Point(msgspec.Struct, frozen=True):
-    """A point of a trajectory, in pixels of the picture."""
+    """A point of a trajectory, in pixels of the first frame; the origin is its lower left corner.
+
+    So says Kling's own API documentation ("Image to Video", ``dynamic_masks``); the AI/ML API's does not.
+    """
 
     x: float
     y: float
 
 
 class DynamicMask(msgspec.Struct, frozen=True):
-    """An area that moves: its mask picture (URL or Base64) and 2 to 77 points of its path."""
+    """An area that moves: its mask picture (URL or Base64) and 2 to 77 points of its path.
+
+    The mask has the first frame's aspect ratio, and all masks of a request have one size, or the generation fails
+    (Kling's own API documentation). What a mask's colours mean is documented by neither vendor.
+    """
 
     mask: str
     trajectories: tuple[Point, ...]
 
 
 class CameraConfig(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Camera movements, each -10 to 10; what is not set is not sent."""
+    """Camera movements, each -10 to 10; what is not set is not sent. Which way is which: `kling_widget.camera.WAYS`."""
 
     horizontal: float | None = None
     vertical: float | None = None
@@ -80,6 +90,23 @@ def camera_json(value: object) -> dict[str, Any]:
     """The same as JSON, as it is sent. Raises `InvalidRequestError`."""
     plain: dict[str, Any] = msgspec.to_builtins(camera_control(value))
     return plain
+
+
+def advice(request: ImageToVideoRequest) -> dict[str, str]:
+    """What Kling's own API documentation rules out and the AI/ML API's does not mention: a sentence by field."""
+    camera, last = request.camera_control, request.tail_image_url
+    masks = request.static_mask is not None or request.dynamic_masks is not None
+    wanted = {"tail_image_url": last is not None, "dynamic_masks": masks, "camera_control": camera is not None}
+    *first, second = [field for field, is_wanted in wanted.items() if is_wanted] or [""]
+    if first:
+        names = {"tail_image_url": "a last frame", "dynamic_masks": "a motion brush", "camera_control": "a camera"}
+        told = f"{', '.join(names[field] for field in first)} and {names[second]}"
+        return {second: f"The model may refuse {told} together: Kling takes one of them."}
+    moves = msgspec.to_builtins(camera.config) if camera is not None and camera.config is not None else {}
+    several = [f"{name} {amount:g}" for name, amount in moves.items() if amount]
+    if camera is not None and camera.type == "simple" and len(several) > 1:
+        return {"camera_control": f"The model may refuse {' and '.join(several)} together: Kling takes one movement."}
+    return {}
 
 
 def _converted(field: str, value: object, kind: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import ImageError, InvalidRequestError, KlingError
 from .images import SourceImage, reference
+from .picture_files import pixels
 from .picture_sources import FileBytes, ImageValue, WebAddress, read_source
 from .request import PICTURE_FIELDS, ImageToVideoRequest
 from .workspace import Workspace
@@ -111,8 +112,24 @@ def _raise_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]
         if field in pictures and pictures[field].warnings:
             said = "; ".join(pictures[field].warnings)
             raise ImageError(f"The {label} may be refused: {said}.", hint=SEND_ANYWAY, field=field, advice=True)
-    for field, said in request.preflight().items():
+    for field, said in (request.preflight() | _mask_advice(pictures)).items():
         raise InvalidRequestError(said, hint=SEND_ANYWAY, field=field, advice=True)
+
+
+def _mask_advice(pictures: dict[str, SourceImage]) -> dict[str, str]:
+    """What Kling's own API documentation says of a mask's size and the AI/ML API's does not: a sentence by field."""
+    sizes = {name: (each.width, each.height) for name, each in pictures.items() if each.width and each.height}
+    first = sizes.get("image_url")
+    masks = {name: size for name, size in sizes.items() if "mask" in name}
+    for name, size in masks.items():
+        # A pixel more or less is rounding.
+        if first and abs(size[0] * first[1] - size[1] * first[0]) > max(*first, *size):
+            told = f"a mask of {pixels(*size)} for a picture of {pixels(*first)}"
+            return {name.partition(".")[0]: f"The model may refuse {told}: Kling wants one aspect ratio."}
+    if len(different := sorted(set(masks.values()))) > 1:
+        told = " and ".join(pixels(*size) for size in different)
+        return {next(iter(masks)).partition(".")[0]: f"The model may refuse masks of {told}: Kling wants one size."}
+    return {}
 
 
 def _read(field: str, source: Any) -> Picture:

@@ -134,11 +134,12 @@ class ImageToVideoRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         """What the model will probably not take: a sentence by field. Advice: the vendor documents no such limit."""
         texts = {"prompt": self.prompt, "negative_prompt": self.negative_prompt or ""}
         most = f"the model takes at most {PROMPT_ADVICE:,}"
-        return {
+        long = {
             field: f"The {field.replace('_', ' ')} has {len(text):,} characters; {most}."
             for field, text in texts.items()
             if len(text) > PROMPT_ADVICE
         }
+        return long | motion.advice(self)
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={shown(value)}" for name, value in self.body().items() if name != "model")

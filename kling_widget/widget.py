@@ -273,6 +273,7 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         self._changes[slot] += 1
         self._pictures[slot] = picture
         setattr(self, slot, frame_of(picture))
+        self._drop_problem("camera_control")  # it may have been about both: the model takes a last frame or a camera
 
     def _use_studio(self, studio: Studio) -> None:
         self._stop_arrivals()

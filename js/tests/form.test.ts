@@ -222,9 +222,14 @@ test("the camera moves by one amount, along a path of the vendor's, or as Python
   expect(camera.selectedOptions[0]!.textContent).toBe("pan 2, zoom -3");
   expect(ui.queryByRole("slider", { name: "Amount" })).toBeNull();
   expect(await choose("pan 2, zoom -3")).toEqual({ type: "simple", config: { pan: 2, zoom: -3 } });
-  expect(await choose("tilt")).toEqual({ type: "simple", config: { tilt: 5 } });
-  type(ui.getByRole("slider", { name: "Amount" }), "-0.5");
-  await pass(300);
+  expect(await choose("tilt")).toEqual({ type: "simple", config: { tilt: -5 } });
+  expect(camera.selectedOptions[0]!.textContent).toBe("tilt (left, right)");
+  const amount = ui.getByRole("slider", { name: "Amount" });
+  for (const [value, said] of [["3", "3 right"], ["0", "0 "], ["-0.5", "-0.5 left"]] as const) {
+    type(amount, value);
+    await pass(300);
+    expect(amount.getAttribute("aria-valuetext")).toBe(said);
+  }
   expect(model.get("camera_control")).toEqual({ type: "simple", config: { tilt: -0.5 } });
   expect(await choose("down_back")).toEqual({ type: "down_back" });
   expect(ui.queryByRole("slider", { name: "Amount" })).toBeNull();

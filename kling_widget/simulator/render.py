@@ -43,19 +43,18 @@ NAMED_MOVES = {
     "right_turn_forward": Move(1, 0),
     "left_turn_forward": Move(-1, 0),
 }
+SIDEWAYS, UPWARDS = ("horizontal", "tilt"), ("vertical", "pan")  # to the right, and up (`camera.WAYS`)
 
 
 def plan_move(prompt: str, seed: int, camera: Mapping[str, Any] | None = None) -> Move:
     """The camera's move: as asked for by ``camera_control``, else by the prompt, else drawn from that and the seed.
 
-    This camera only ever comes closer, and does not roll. Which way the model's goes for which sign is not known.
+    This camera only ever comes closer, and does not roll.
     """
     if camera is not None and camera.get("type") in NAMED_MOVES:
         return NAMED_MOVES[camera["type"]]
     if config := (camera or {}).get("config"):
-        right, up = (
-            sum(config.get(name) or 0 for name in pair) / 10 for pair in (("horizontal", "pan"), ("vertical", "tilt"))
-        )
+        right, up = (sum(config.get(name) or 0 for name in pair) / 10 for pair in (SIDEWAYS, UPWARDS))
         return Move(max(-1.0, min(1.0, right)), max(-1.0, min(1.0, -up)))
     words = prompt.lower()
     for phrase, move in {

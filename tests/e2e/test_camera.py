@@ -41,9 +41,11 @@ def test_the_camera_is_chosen_sent_told_and_used_again(lab: Lab, vendor: Simulat
     widget.get_by_text("Negative prompt, camera").click()
     expect(amount).to_have_count(0)
     camera.select_option("zoom")
-    expect(amount).to_have_value("5")
-    for _ in range(3):
+    expect(amount).to_have_value("-5")
+    expect(amount).to_have_attribute("aria-valuetext", "-5 in")
+    for _ in range(23):
         amount.press("ArrowRight")
+    expect(amount).to_have_attribute("aria-valuetext", "6.5 out")
     press_generate(widget)
     first = generations(widget).filter(has_text="zoom 6.5")
     expect(first).to_contain_text("Ready · 5 s · zoom 6.5", timeout=MADE)
@@ -57,6 +59,8 @@ def test_the_camera_is_chosen_sent_told_and_used_again(lab: Lab, vendor: Simulat
     notebook.kernel_eval("w.camera_control = {'type': 'simple', 'config': {'pan': 2, 'zoom': -3}}")
     expect(camera.locator("option:checked")).to_have_text("pan 2, zoom -3")
     press_generate(widget)
+    expect(widget.get_by_text("The model may refuse pan 2 and zoom -3 together: Kling takes one")).to_be_visible()
+    widget.get_by_role("button", name="Send anyway").click()
     expect(generations(widget).filter(has_text="pan 2, zoom -3")).to_contain_text("Ready", timeout=MADE)
 
     camera.select_option("")
@@ -68,6 +72,23 @@ def test_the_camera_is_chosen_sent_told_and_used_again(lab: Lab, vendor: Simulat
         {"type": "down_back"},
         {"type": "simple", "config": {"pan": 2, "zoom": -3}},
     ]
+
+
+def test_a_last_frame_and_a_camera_are_advised_against_until_one_of_them_goes(lab: Lab, vendor: SimulatorServer) -> None:
+    both = CELL.replace("lifts off'", f"lifts off', tail_image={PICTURE!r}, camera_control={{'type': 'down_back'}}")
+    notebook = lab.notebook([both], env={"AIMLAPI_KEY": KEY, "KLING_WIDGET_BASE_URL": vendor.url})
+    notebook.run(0)
+    widget = notebook.output(0)
+    expect(widget.get_by_role("combobox", name="Camera")).to_have_value("down_back")
+    press_generate(widget)
+    advice = widget.get_by_text("The model may refuse a last frame and a camera together: Kling takes one of them.")
+    expect(advice).to_be_visible()
+    assert asked(vendor) == []
+    widget.get_by_role("button", name="Remove last frame").click()
+    expect(advice).to_have_count(0)
+    press_generate(widget)
+    expect(generations(widget)).to_contain_text("Ready", timeout=MADE)
+    assert asked(vendor) == [{"type": "down_back"}]
 
 
 def test_what_the_form_does_not_have_is_said_where_settings_are_used_again(lab: Lab, vendor: SimulatorServer) -> None:

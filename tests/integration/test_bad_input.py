@@ -32,6 +32,10 @@ def png_header(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 16)) + chunk(b"IEND", b"")
 
 
+def teal(width: int, height: int) -> Image.Image:
+    return Image.new("RGB", (width, height), "teal")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Good and bad pictures."""
@@ -39,9 +43,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty.png").touch()
     (folder / "notes.png").write_text("Buy milk.\n")
     (folder / "huge.png").write_bytes(png_header(40_000))
-    Image.new("RGB", (100, 100), "teal").save(folder / "small.png")
-    Image.new("RGB", (640, 360), "teal").save(folder / "good.png")
-    Image.new("RGB", (640, 360), "teal").save(folder / "locked.png")
+    teal(100, 100).save(folder / "small.png")
+    teal(640, 360).save(folder / "good.png")
+    teal(640, 360).save(folder / "locked.png")
     (folder / "locked.png").chmod(0)
     return folder
 
@@ -131,6 +135,30 @@ REFUSED: list[tuple[str, Change, type[kw.KlingError], str]] = [
         {"prompt": "slow dolly " * 909 + "!"},
         kw.InvalidRequestError,
         "The prompt has 10,000 characters; the model takes at most 2,500. To send it all the same: send_anyway=True.",
+    ),
+    (
+        "a last frame and a camera",
+        lambda folder: {"tail_image": folder / "good.png", "camera_control": {"type": "down_back"}},
+        kw.InvalidRequestError,
+        "The model may refuse a last frame and a camera together: Kling takes one of them. "
+        "To send it all the same: send_anyway=True.",
+    ),
+    (
+        "a mask of another shape",
+        lambda _folder: {"static_mask": teal(400, 400)},
+        kw.InvalidRequestError,
+        "The model may refuse a mask of 400 × 400 px for a picture of 640 × 360 px: Kling wants one aspect ratio. "
+        "To send it all the same: send_anyway=True.",
+    ),
+    (
+        "masks of two sizes",
+        lambda _folder: {
+            "static_mask": teal(640, 360),
+            "dynamic_masks": [{"mask": teal(320, 180), "trajectories": [{"x": 0, "y": 0}] * 2}],
+        },
+        kw.InvalidRequestError,
+        "The model may refuse masks of 320 × 180 px and 640 × 360 px: Kling wants one size. "
+        "To send it all the same: send_anyway=True.",
     ),
     (
         "a path where nothing is",

@@ -270,9 +270,8 @@ def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, se
     mask = np.zeros((360, 640), np.uint8)
     tail = np.full((360, 640, 3), 0.5)
     path = [{"x": 0, "y": 0}, {"x": 9, "y": 9}]
-    studio.submit(
-        cat, "p", tail_image=tail, static_mask=mask, dynamic_masks=[{"mask": mask, "trajectories": path}]
-    ).wait(DEADLINE)
+    masks = {"static_mask": mask, "dynamic_masks": [{"mask": mask, "trajectories": path}]}
+    studio.submit(cat, "p", tail_image=tail, **masks, send_anyway=True).wait(DEADLINE)
     body = json.loads(submissions(server)[0].body)
     for sent in (body["image_url"], body["tail_image_url"], body["static_mask"], body["dynamic_masks"][0]["mask"]):
         assert sent.startswith("data:image/png;base64,")

@@ -234,8 +234,8 @@ async def test_the_simulator_can_be_used_without_its_own_clock() -> None:
 @pytest.mark.parametrize(
     ("camera", "move"),
     [
-        ({"type": "simple", "config": {"tilt": 5}}, Move(0, -0.5)),
-        ({"type": "simple", "config": {"pan": -8, "horizontal": -8}}, Move(-1, 0)),
+        ({"type": "simple", "config": {"pan": 5}}, Move(0, -0.5)),
+        ({"type": "simple", "config": {"tilt": -8, "horizontal": -8}}, Move(-1, 0)),
         ({"type": "simple", "config": {"zoom": 10}}, Move(0, 0)),
         ({"type": "left_turn_forward"}, Move(-1, 0)),
         ({"type": "simple"}, Move(0, 0)),  # then the prompt says it

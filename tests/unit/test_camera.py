@@ -28,7 +28,7 @@ def test_words(control: Any, told: str) -> None:
 
 
 def test_the_words_know_every_movement_of_a_request() -> None:
-    assert set(camera.MOVES) == set(motion.CameraConfig.__struct_fields__)
+    assert set(camera.WAYS) == set(motion.CameraConfig.__struct_fields__)
     for path in camera.PATHS:
         assert camera.words(motion.camera_json({"type": path})) == f"camera {path}".replace("_", " ")
 
@@ -60,6 +60,6 @@ def test_as_it_is_typed(text: str, control: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "up", "zoom", "zoom=", "zoom=far", "push=3", "zoom=5,", "simple"])
 def test_what_is_typed_wrong_is_told_with_what_there_is(text: str) -> None:
-    with pytest.raises(kw.InvalidRequestError, match=r"^A camera is such as zoom=5, or ") as told:
+    with pytest.raises(kw.InvalidRequestError, match=r"^A camera is such as zoom=-5, or ") as told:
         camera.typed(text)
     assert "right_turn_forward" in told.value.hint

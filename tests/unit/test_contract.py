@@ -101,13 +101,16 @@ def test_what_python_sends_has_the_typed_fields() -> None:
 
 
 def test_the_form_offers_the_cameras_there_are() -> None:
-    from kling_widget.camera import MOVES, PATHS
+    from kling_widget.camera import PATHS, WAYS
 
     controls = (ROOT / "js" / "src" / "components" / "Controls.tsx").read_text(encoding="utf-8")
-    for name, there in (("MOVES", MOVES), ("PATHS", PATHS)):
-        offered = re.search(rf"^const {name} = \[(.*?)\]", controls, re.MULTILINE | re.DOTALL)
-        assert offered
-        assert set(re.findall(r'"(\w+)"', offered[1])) == set(there)
+    paths = re.search(r"^const PATHS = \[(.*?)\]", controls, re.MULTILINE | re.DOTALL)
+    ways = re.search(r"^const WAYS\b.*?= \{(.*?)^\}", controls, re.MULTILINE | re.DOTALL)
+    assert paths
+    assert ways
+    assert set(re.findall(r'"(\w+)"', paths[1])) == set(PATHS)
+    offered = re.findall(r'(\w+): \["(\w+)", "(\w+)"\]', ways[1])
+    assert {name: (below, above) for name, below, above in offered} == WAYS
 
 
 def test_statuses_are_the_same_words() -> None:

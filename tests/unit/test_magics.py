@@ -259,7 +259,7 @@ def test_a_question_mark_shows_the_same_help(shell: Any, name: str) -> None:
             "%%kling teal.png --simulate --duration 7\nx",
             "InvalidRequestError: duration must be 5 or 10 seconds, not 7.",
         ),
-        ("%%kling teal.png --simulate --camera up\nx", "InvalidRequestError: A camera is such as zoom=5"),
+        ("%%kling teal.png --simulate --camera up\nx", "InvalidRequestError: A camera is such as zoom=-5"),
         ("%%kling teal.png --simulate --camera zoom=11\nx", "InvalidRequestError: camera_control.config.zoom"),
         ("%%kling teal.png --simulate --cfg high\nx", "InvalidRequestError: cfg_scale must be a number from 0 to 1"),
         ("%%kling teal.png --simulate --budget low\nx", "InvalidRequestError: budget must be an amount in USD"),

@@ -124,6 +124,40 @@ def test_the_limit_on_prompts_is_advice_since_the_vendor_documents_none():
     assert "2,501 characters" in advice["negative_prompt"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "advice"),
+    [
+        ({"tail_image_url": URL}, {}),
+        ({"static_mask": URL, "dynamic_masks": []}, {}),
+        ({"camera_control": {"type": "simple", "config": {"zoom": 5, "pan": 0}}}, {}),
+        (
+            {"camera_control": {"type": "simple", "config": {"zoom": 5, "pan": -1}}},
+            {"camera_control": "The model may refuse pan -1 and zoom 5 together: Kling takes one movement."},
+        ),
+        (
+            {"tail_image_url": URL, "camera_control": {"type": "down_back"}},
+            {"camera_control": "The model may refuse a last frame and a camera together: Kling takes one of them."},
+        ),
+        (
+            {"tail_image_url": URL, "static_mask": URL},
+            {
+                "dynamic_masks": "The model may refuse a last frame and a motion brush together: "
+                "Kling takes one of them."
+            },
+        ),
+        (
+            {"tail_image_url": URL, "static_mask": URL, "camera_control": {"type": "down_back"}},
+            {
+                "camera_control": "The model may refuse a last frame, a motion brush and a camera together: "
+                "Kling takes one of them."
+            },
+        ),
+    ],
+)
+def test_what_only_kling_itself_rules_out_is_advice(fields, advice):
+    assert request(**fields).preflight() == advice
+
+
 def test_the_hash_is_that_of_what_is_asked_for():
     assert request(duration=5).content_hash() == request(duration=5).content_hash()
     assert request(duration=5).content_hash() != request(duration=10).content_hash()

@@ -3,12 +3,19 @@ import type { Form } from "../model";
 import type { View } from "../view";
 import { Problems, faulty } from "./Problems";
 
-/** What a camera can do by an amount each, as the API names it. */
-const MOVES = ["zoom", "pan", "tilt", "roll", "horizontal", "vertical"];
+/** What a camera can do by an amount each, as the API names it, and which way that is below and above 0 (camera.py). */
+const WAYS: Record<string, [string, string]> = {
+  zoom: ["in", "out"],
+  pan: ["down", "up"],
+  tilt: ["left", "right"],
+  roll: ["anticlockwise", "clockwise"],
+  horizontal: ["left", "right"],
+  vertical: ["down", "up"],
+};
 /** What it has a name for. */
 const PATHS = ["down_back", "forward_up", "right_turn_forward", "left_turn_forward"];
-/** The amount a movement begins with; they go from -10 to 10. */
-const AMOUNT = 5;
+/** The amount a movement begins with: a zoom in; they go from -10 to 10. */
+const AMOUNT = -5;
 
 /** Prompt, duration, CFG scale; negative prompt and camera for whoever wants them. */
 export function Controls({ view }: { view: View }) {
@@ -88,7 +95,7 @@ function Camera({ view }: { view: View }) {
   const moves = camera?.type === "simple" ? Object.entries(camera.config ?? {}) : [];
   const several = moves.map((move) => move.join(" ")).join(", ") || "simple"; // what only Python says
   const kind = !camera ? "" : camera.type !== "simple" ? camera.type : moves.length === 1 ? moves[0]![0] : several;
-  const kinds = ["", ...MOVES, ...PATHS];
+  const kinds = ["", ...Object.keys(WAYS), ...PATHS];
   if (!kinds.includes(kind)) kinds.push(kind);
   const set = (value: Form["camera_control"]) => {
     view.hide("camera_control");
@@ -96,6 +103,8 @@ function Camera({ view }: { view: View }) {
   };
   const move = (name: string, amount: number) => set({ type: "simple", config: { [name]: amount } });
   const amount = moves[0]?.[1] ?? 0;
+  const ways = WAYS[kind];
+  const said = `${amount} ${amount && ways ? ways[amount > 0 ? 1 : 0] : ""}`;
   return (
     <div class="kw-row">
       <div>
@@ -108,7 +117,7 @@ function Camera({ view }: { view: View }) {
           value={kind}
           {...faulty(view, "camera_control")}
           onChange={({ currentTarget: { value } }) => {
-            if (MOVES.includes(value)) move(value, AMOUNT);
+            if (WAYS[value]) move(value, AMOUNT);
             else if (value !== several) set(value ? { type: value } : null);
             view.fields.rest();
           }}
@@ -116,19 +125,21 @@ function Camera({ view }: { view: View }) {
           {kinds.map((name) => (
             <option key={name} value={name}>
               {name ? name.replaceAll("_", " ") : "not set"}
+              {WAYS[name] && ` (${WAYS[name].join(", ")})`}
             </option>
           ))}
         </select>
       </div>
-      {MOVES.includes(kind) && (
+      {ways && (
         <div class="kw-cfg">
           <span class="kw-t">
             <label for={`${view.id}-amount`}>Amount</label>
-            <span aria-hidden="true">{amount}</span>
+            <span aria-hidden="true">{said}</span>
           </span>
           <Slider
             view={view}
             id={`${view.id}-amount`}
+            aria-valuetext={said}
             from={-10}
             to={10}
             step={0.5}
@@ -150,6 +161,7 @@ interface SliderProps {
   step: number;
   value: number;
   set: (value: number) => void;
+  "aria-valuetext"?: string;
 }
 
 function Slider({ view, from, to, step, value, set, ...rest }: SliderProps) {
