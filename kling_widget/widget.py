@@ -1,7 +1,7 @@
 """``KlingWidget``: traits and messages, no logic of its own (the table is in ``docs/architecture.md``).
 
 Front-end messages may arrive on the main thread or on a subshell's: handlers acknowledge, hand over to the background
-loop and return. All state but the four form fields is written on that one loop.
+loop and return. All state but the form's fields is written on that one loop.
 """
 
 from __future__ import annotations

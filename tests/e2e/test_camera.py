@@ -74,7 +74,7 @@ def test_the_camera_is_chosen_sent_told_and_used_again(lab: Lab, vendor: Simulat
     ]
 
 
-def test_a_last_frame_and_a_camera_are_advised_against_until_one_of_them_goes(lab: Lab, vendor: SimulatorServer) -> None:
+def test_a_last_frame_and_a_camera_are_advised_against_until_one_goes(lab: Lab, vendor: SimulatorServer) -> None:
     both = CELL.replace("lifts off'", f"lifts off', tail_image={PICTURE!r}, camera_control={{'type': 'down_back'}}")
     notebook = lab.notebook([both], env={"AIMLAPI_KEY": KEY, "KLING_WIDGET_BASE_URL": vendor.url})
     notebook.run(0)
