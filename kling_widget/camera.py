@@ -13,14 +13,15 @@ WAYS = {
     "vertical": ("down", "up"),
     "pan": ("down", "up"),
     "tilt": ("left", "right"),
-    "roll": ("anticlockwise", "clockwise"),
+    "roll": ("left", "right"),
     "zoom": ("in", "out"),
 }
 """What a ``simple`` camera can do, each by -10 to 10 (the vendor's OpenAPI file), and which way below and above 0.
 
 The ways are those of Kling's own API documentation ("Image to Video", ``camera_control``); the AI/ML API, which passes
 them on, names none. Its pan and tilt are not a film maker's: ``pan`` turns the camera up and down, ``tilt`` to the
-sides. ``zoom`` below 0 is the longer focal length, so it comes closer. Not tried against the live API.
+sides. ``roll`` below 0 is anticlockwise; ``zoom`` below 0 is a longer focal length, so it comes closer. Not tried
+against the live API.
 """
 
 PATHS = ("down_back", "forward_up", "right_turn_forward", "left_turn_forward")

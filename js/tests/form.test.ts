@@ -219,11 +219,11 @@ test("the camera moves by one amount, along a path of the vendor's, or as Python
     await pass(300);
     return model.get("camera_control");
   };
-  expect(camera.selectedOptions[0]!.textContent).toBe("pan 2, zoom -3");
+  expect(camera.selectedOptions[0]!.textContent).toBe("Pan 2, zoom -3");
   expect(ui.queryByRole("slider", { name: "Amount" })).toBeNull();
   expect(await choose("pan 2, zoom -3")).toEqual({ type: "simple", config: { pan: 2, zoom: -3 } });
   expect(await choose("tilt")).toEqual({ type: "simple", config: { tilt: -5 } });
-  expect(camera.selectedOptions[0]!.textContent).toBe("tilt (left, right)");
+  expect(camera.selectedOptions[0]!.textContent).toBe("Tilt (left, right)");
   const amount = ui.getByRole("slider", { name: "Amount" });
   for (const [value, said] of [["3", "3 right"], ["0", "0 "], ["-0.5", "-0.5 left"]] as const) {
     type(amount, value);

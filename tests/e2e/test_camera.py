@@ -57,7 +57,7 @@ def test_the_camera_is_chosen_sent_told_and_used_again(lab: Lab, vendor: Simulat
     expect(generations(widget).filter(has_text="camera down back")).to_contain_text("Ready", timeout=MADE)
 
     notebook.kernel_eval("w.camera_control = {'type': 'simple', 'config': {'pan': 2, 'zoom': -3}}")
-    expect(camera.locator("option:checked")).to_have_text("pan 2, zoom -3")
+    expect(camera.locator("option:checked")).to_have_text("Pan 2, zoom -3")
     press_generate(widget)
     expect(widget.get_by_text("The model may refuse pan 2 and zoom -3 together: Kling takes one")).to_be_visible()
     widget.get_by_role("button", name="Send anyway").click()

@@ -8,7 +8,7 @@ const WAYS: Record<string, [string, string]> = {
   zoom: ["in", "out"],
   pan: ["down", "up"],
   tilt: ["left", "right"],
-  roll: ["anticlockwise", "clockwise"],
+  roll: ["left", "right"],
   horizontal: ["left", "right"],
   vertical: ["down", "up"],
 };
@@ -124,7 +124,7 @@ function Camera({ view }: { view: View }) {
         >
           {kinds.map((name) => (
             <option key={name} value={name}>
-              {name ? name.replaceAll("_", " ") : "not set"}
+              {name ? name[0]!.toUpperCase() + name.slice(1).replaceAll("_", " ") : "Not set"}
               {WAYS[name] && ` (${WAYS[name].join(", ")})`}
             </option>
           ))}
