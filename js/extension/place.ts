@@ -59,7 +59,10 @@ export class Place extends Panel {
         this.#again();
       }
     });
-    this.node.addEventListener("kling-widget:insert", (event) => void this.#insert((event as CustomEvent<string>).detail));
+    this.node.addEventListener("kling-widget:insert", (event) => {
+      event.preventDefault(); // so that it is not copied as well
+      void this.#insert((event as CustomEvent<string>).detail);
+    });
   }
 
   /** Show the kernel's widget, unless it is there already; `modelId` is one that is wanted in its place. */

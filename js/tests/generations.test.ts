@@ -14,7 +14,7 @@ function shown(...entries: Entry[]) {
   const view = show(model);
   const item = () => view.ui.getAllByRole("listitem")[0]!;
   const buttons = () => [...item().querySelectorAll(".kw-act button, .kw-act a")].map((button) => button.textContent);
-  const press = (name: string) => view.ui.getByRole("button", { name }).click();
+  const press = (name: string | RegExp) => view.ui.getByRole("button", { name }).click();
   return { ...view, item, buttons, press };
 }
 
@@ -64,7 +64,7 @@ test.each<[string, Partial<Entry>, string[]]>([
 });
 
 test("done: what can be done", async () => {
-  expect(shown(ready()).buttons()).toEqual(["Continue", "Use these settings", "Download", "Insert into notebook"]);
+  expect(shown(ready()).buttons()).toEqual(["Continue", "Use these settings", "Download", "Copy as PythonInsert into notebook"]);
 });
 
 test.each([
@@ -266,12 +266,34 @@ test("Insert into notebook hands the kernel's Python to whoever is around the wi
     if (message.type === "source") model.hear("source", { re: message.id, key: message.key, text: "video = 1" });
   };
   const { el, press } = shown(ready({ key: "k1" }));
+  const write = vi.spyOn(navigator.clipboard, "writeText");
   const heard: string[] = [];
-  el.parentElement!.addEventListener("kling-widget:insert", (event) => heard.push((event as CustomEvent<string>).detail));
-  press("Insert into notebook");
+  const take = (event: Event) => {
+    event.preventDefault();
+    heard.push((event as CustomEvent<string>).detail);
+  };
+  el.parentElement!.addEventListener("kling-widget:insert", take, { once: true }); // which is the page of the next test
+  press(/Insert into notebook/);
   await until(() => heard.length);
   expect(heard).toEqual(["video = 1"]);
   expect(model.of("source").map(({ key }) => key)).toEqual(["k1"]);
+  await pass(100);
+  expect(write).not.toHaveBeenCalled();
+});
+
+test("where nobody takes it, the Python is copied, or there to be copied by hand", async () => {
+  model.kernel = (message) => {
+    model.hear("ack", { re: message.id });
+    if (message.type === "source") model.hear("source", { re: message.id, key: message.key, text: "video = 1" });
+  };
+  const { press, ui } = shown(ready());
+  const write = vi.spyOn(navigator.clipboard, "writeText").mockRejectedValueOnce(new Error("no")).mockResolvedValue();
+  press(/Copy as Python/);
+  await until(() => ui.queryByText("video = 1"));
+  press(/Copy as Python/);
+  await until(() => ui.queryByText("Copied."));
+  expect(ui.queryByText("video = 1")).toBeNull();
+  expect(write.mock.calls).toEqual([["video = 1"], ["video = 1"]]);
 });
 
 test("a long history is cut short until it is asked for", async () => {

@@ -40,7 +40,7 @@ export function Actions({ view, entry }: { view: View; entry: Entry }) {
       {isReady(entry) && (
         <>
           <Download view={view} entry={entry} />
-          <Insert view={view} entry={entry} />
+          <Source view={view} entry={entry} />
         </>
       )}
     </div>
@@ -90,17 +90,28 @@ function Resubmit({ view, entry }: { view: View; entry: Entry }) {
   );
 }
 
-/** Shown where somebody hears the event: js/extension puts the source into the notebook. The kernel writes it. */
-function Insert({ view, entry }: { view: View; entry: Entry }) {
-  const insert = async (button: EventTarget) => {
-    const answer = await view.channel.ask("source", { key: entry.key });
-    if (!answer) return;
-    button.dispatchEvent(new CustomEvent("kling-widget:insert", { bubbles: true, detail: answer.message.text }));
+/** The kernel writes the Python. js/extension hears of it and puts it into the notebook; elsewhere a person pastes it. */
+function Source({ view, entry }: { view: View; entry: Entry }) {
+  const [told, setTold] = useState("");
+  const give = async ({ currentTarget: button }: { currentTarget: EventTarget }) => {
+    const detail = (await view.channel.ask("source", { key: entry.key }))?.message.text;
+    const insert = new CustomEvent("kling-widget:insert", { bubbles: true, cancelable: true, detail });
+    if (!detail || !button.dispatchEvent(insert)) return;
+    try {
+      await navigator.clipboard.writeText(detail);
+      setTold("Copied.");
+    } catch {
+      setTold(detail); // plain http, or a frame that may not: to be copied by hand
+    }
   };
   return (
-    <button type="button" class="kw-button kw-insert" onClick={(event) => void insert(event.currentTarget)}>
-      Insert into notebook
-    </button>
+    <>
+      <button type="button" class="kw-button kw-source" onClick={give}>
+        <span>Copy as Python</span>
+        <span>Insert into notebook</span>
+      </button>
+      {told && <span role="status">{told}</span>}
+    </>
   );
 }
 

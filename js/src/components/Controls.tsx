@@ -21,7 +21,7 @@ const AMOUNT = -5;
 export function Controls({ view }: { view: View }) {
   const { cfg_scale: cfg, duration } = view.fields.values;
   return (
-    <div class="kw-controls">
+    <div>
       <Text view={view} name="prompt" label="Prompt" rows={3} />
       <div class="kw-row">
         <div role="radiogroup" aria-labelledby={`${view.id}-duration`}>
@@ -104,7 +104,7 @@ function Camera({ view }: { view: View }) {
   const move = (name: string, amount: number) => set({ type: "simple", config: { [name]: amount } });
   const amount = moves[0]?.[1] ?? 0;
   const ways = WAYS[kind];
-  const said = `${amount} ${amount && ways ? ways[amount > 0 ? 1 : 0] : ""}`;
+  const said = `${amount} ${amount && ways ? ways[+(amount > 0)] : ""}`;
   return (
     <div class="kw-row">
       <div>
