@@ -125,6 +125,11 @@ class Generation:
     def _ipython_display_(self) -> None:
         progress.show_as_value(self)
 
+    def _mime_(self) -> tuple[str, str]:  # marimo's, for the last line of a cell
+        from . import marimo_cell
+
+        return "text/html", marimo_cell.as_html(self)
+
     # Waiting and listening
 
     def on_change(self, listener: Listener) -> Callable[[], None]:

@@ -19,17 +19,24 @@ STEPS = 100  # of the bar; marimo writes them beside it
 
 
 def announce(generation: Generation) -> None:
-    """Show the video if it is there, else say where it will be: nothing changes the output of a cell that is over."""
+    """Show it in the output of the cell that runs."""
     import marimo
 
+    marimo.output.append(marimo.Html(as_html(generation)))
+
+
+def as_html(generation: Generation) -> str:
+    """The video if it is there, else where it will be: nothing changes the output of a cell that is over."""
     if generation.video is not None:
-        text = generation.video.html()
-    else:
-        text = (
-            f"<div>{_prompt(generation)}<br><small>It is being made. marimo shows it below a cell that "
-            "ends with the video: <code>await generation</code>, or <code>generation.wait()</code>.</small></div>"
+        return generation.video.html()
+    if generation.active:
+        told = (
+            "It is being made. marimo shows it below a cell that ends with the video: "
+            "<code>await generation</code>, or <code>generation.wait()</code>."
         )
-    marimo.output.append(marimo.Html(text))
+    else:
+        told = html.escape(str(generation.error or line(generation)))
+    return f"<div>{_prompt(generation)}<br><small>{told}</small></div>"
 
 
 def wait(generation: Generation, timeout: float | None) -> Video:

@@ -226,8 +226,19 @@ def _(kw):
         told = error.message
     told
     return
+
+@app.cell
+def _(kw):
+    kw.submit({PICTURE}, "asked for as the last line")
+    return
+
+@app.cell
+def _(kw, video):
+    kw.submit({PICTURE}, "asked for in Python <img src=x>")
+    return
 """
-"""Cells that end with a widget, with an assignment, with a video of 9 MB, and with what a deadline is told."""
+"""Cells that end with a widget, an assignment, a video of 9 MB, what a deadline is told, a generation under way, and
+one whose video is there."""
 
 MARIMO_RUN = f"""
 import marimo
@@ -269,6 +280,9 @@ def test_marimo_notebook(host: WatchedPage, photo: Path) -> None:
     for caption in ("asked for in Python", "more than marimo shows of a page"):
         assert_appears(page.locator("figure", has_text=caption).locator("video"))
     expect(page.get_by_text("Not ready after 0.7 s.")).to_be_visible(timeout=LOAD_TIMEOUT)
+    under_way = page.get_by_text("asked for as the last line")
+    expect(under_way.get_by_text("It is being made. marimo shows it below")).to_be_visible(timeout=LOAD_TIMEOUT)
+    expect(page.locator("figure", has_text="asked for in Python").locator("video")).to_have_count(2)
     make_a_video(page, photo)
     assert_plays_in_the_widget(page, "blob:")
     assert hosts.kept_digests(host.server.root / "kling_videos")[-1] == digest(photo)

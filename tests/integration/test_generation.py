@@ -278,3 +278,16 @@ def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, se
     row = studio.workspace.ledger.rows()[0]
     assert "base64" not in json.dumps(row.request)
     assert KEY not in json.dumps(row.request)
+
+
+def test_in_marimo_a_generation_is_its_video_or_why_there_is_none(studio, cat):
+    made = studio.submit(cat, "slow <i>dolly</i> in")
+    made.wait(DEADLINE)
+    failed = studio.submit(cat, "slow <i>dolly</i> in [fail]")
+    with pytest.raises(GenerationFailedError):
+        failed.wait(DEADLINE)
+    assert "<video" in made._mime_()[1]
+    kind, told = failed._mime_()
+    assert kind == "text/html"
+    assert "<i>" not in told
+    assert "rejected by the content filter" in told
