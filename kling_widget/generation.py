@@ -126,9 +126,7 @@ class Generation:
         progress.show_as_value(self)
 
     def _mime_(self) -> tuple[str, str]:  # marimo's, for the last line of a cell
-        from . import marimo_cell
-
-        return "text/html", marimo_cell.as_html(self)
+        return "text/html", progress.as_still_html(self)
 
     # Waiting and listening
 

@@ -108,6 +108,22 @@ def show_as_value(generation: Generation) -> None:
         show(generation)
 
 
+def as_still_html(generation: Generation) -> str:
+    """For a page that does not change by itself, as marimo's: the video, why there is none, or where it will be."""
+    if generation.video is not None or not generation.active:
+        generation.awaited = False  # as above
+        return _html(generation)
+    return (
+        f"<div>{prompt_as_html(generation)}<br><small>It is being made. marimo shows it below a cell that "
+        "ends with the video: <code>await generation</code>, or <code>generation.wait()</code>.</small></div>"
+    )
+
+
+def prompt_as_html(generation: Generation) -> str:
+    """The prompt in one line, cut where it is very long."""
+    return html.escape(" ".join(str(generation.row.request.get("prompt", "")).split())[:200])
+
+
 def _surface(generation: Generation) -> _Surface | None:
     """A cell's output inside a notebook, a line in a terminal, None elsewhere."""
     if kernel_shell() is not None:
@@ -216,7 +232,7 @@ def _saved(generation: Generation) -> str:
 def _html(generation: Generation) -> str:
     if generation.video is not None:
         return generation.video.html()
-    prompt = html.escape(generation.row.request.get("prompt", "")[:200])
+    prompt = prompt_as_html(generation)
     if generation.error is not None:
         colour = "var(--jp-error-color1, #b3261e)"
         return f'<div>{prompt}<br><span style="color:{colour}">{html.escape(problem(generation))}</span></div>'
