@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-RENDER_VERSION = 1  # part of every cache key: count up when frames change
-ZOOM = 0.14  # how much closer the camera comes; small enough to look calm, large enough to be seen
+RENDER_VERSION = 2  # part of every cache key: count up when frames change
+ZOOM = 0.14  # how much closer the camera comes, or goes back; small enough to look calm, large enough to be seen
 DISSOLVE = (0.2, 0.8)  # share of the clip in which the first picture gives way to the last
 LABEL = "simulated"
 # BT.601 limited range, FFmpeg's numbers (libavutil/pixfmt.h): what decoders suppose when a file says nothing.
@@ -31,15 +32,19 @@ Planes = Sequence["Image"]
 
 @dataclass(frozen=True)
 class Move:
-    """Where the camera looks at the end, as a share of the room that zooming leaves (-1..1 each way)."""
+    """Where the camera looks at the end, as a share of the room that zooming leaves (-1..1 each way).
+
+    `closer` is how far it comes closer, as a share of `ZOOM`; below 0 it goes back.
+    """
 
     x: float
     y: float
+    closer: float = 1.0
 
 
 NAMED_MOVES = {
     "forward_up": Move(0, -1),
-    "down_back": Move(0, 1),
+    "down_back": Move(0, 1, -1),
     "right_turn_forward": Move(1, 0),
     "left_turn_forward": Move(-1, 0),
 }
@@ -49,13 +54,15 @@ SIDEWAYS, UPWARDS = ("horizontal", "tilt"), ("vertical", "pan")  # to the right,
 def plan_move(prompt: str, seed: int, camera: Mapping[str, Any] | None = None) -> Move:
     """The camera's move: as asked for by ``camera_control``, else by the prompt, else drawn from that and the seed.
 
-    This camera only ever comes closer, and does not roll.
+    This camera does not roll. Told to do something else than to zoom, it comes closer for the room to do it in.
     """
     if camera is not None and camera.get("type") in NAMED_MOVES:
         return NAMED_MOVES[camera["type"]]
     if config := (camera or {}).get("config"):
         right, up = (sum(config.get(name) or 0 for name in pair) / 10 for pair in (SIDEWAYS, UPWARDS))
-        return Move(max(-1.0, min(1.0, right)), max(-1.0, min(1.0, -up)))
+        zoom = config.get("zoom")
+        closer = -zoom / 10 if zoom else 1.0  # out is above 0
+        return Move(max(-1.0, min(1.0, right)), max(-1.0, min(1.0, -up)), closer)
     words = prompt.lower()
     for phrase, move in {
         "pan left": Move(-1, 0),
@@ -110,11 +117,11 @@ def render(first: bytes, tail: bytes | None, path: Path, *, seconds: int, move: 
 
     with Image.open(io.BytesIO(first)) as picture:
         size = output_size(picture.width, picture.height, long_edge)
-        start = _planes(picture, size)
+        start = _planes(picture, size, move)
     end: Planes | None = None
     if tail is not None:
         with Image.open(io.BytesIO(tail)) as picture:
-            end = _planes(picture, size)
+            end = _planes(picture, size, move)
     label = _label(size)
     count = seconds * fps
     # The container's own bitexact flag keeps the muxer's version and time out of the file.
@@ -136,13 +143,15 @@ def render(first: bytes, tail: bytes | None, path: Path, *, seconds: int, move: 
         container.mux(stream.encode())
 
 
-def _planes(picture: Image, size: tuple[int, int]) -> list[Image]:
-    """The picture as Y, U and V planes, cropped to the format of `size` and a little larger than it."""
+def _planes(picture: Image, size: tuple[int, int], move: Move) -> list[Image]:
+    """The picture as Y, U and V planes, cropped to the format of `size` and a little larger than it.
+
+    For a camera that goes back they have a border, see `_beyond`.
+    """
     import av
     from PIL import Image, ImageOps
 
-    room = 1 + ZOOM  # so that the closest shot still has a pixel of its own for each of the video's
-    large = (round(size[0] * room / 2) * 2, round(size[1] * room / 2) * 2)
+    large = _large(size)
     if picture.format == "JPEG":
         picture.draft("RGB", large)  # decodes a large photograph at half, quarter or eighth size: much faster
     fitted = ImageOps.fit(picture.convert("RGB"), large, Image.Resampling.LANCZOS)
@@ -152,7 +161,31 @@ def _planes(picture: Image, size: tuple[int, int]) -> list[Image]:
     for plane in frame.planes:
         padded = Image.frombytes("L", (plane.line_size, plane.height), bytes(plane))
         planes.append(padded.crop((0, 0, plane.width, plane.height)))
-    return planes
+    return planes if move.closer >= 0 else [_beyond(plane) for plane in planes]
+
+
+def _large(size: tuple[int, int]) -> tuple[int, int]:
+    """Even pixels of the picture, so that the closest shot still has one of its own for each of the video's."""
+    return round(size[0] * (1 + ZOOM) / 2) * 2, round(size[1] * (1 + ZOOM) / 2) * 2
+
+
+def _beyond(plane: Image) -> Image:
+    """The plane and what is beyond its edges, where its mirror image has to do."""
+    from PIL import Image, ImageOps
+
+    border = _border(plane.width), _border(plane.height)
+    wide = Image.new("L", (plane.width + 2 * border[0], plane.height + 2 * border[1]))
+    for right in (-1, 0, 1):
+        for down in (-1, 0, 1):
+            tile = ImageOps.mirror(plane) if right else plane
+            tile = ImageOps.flip(tile) if down else tile
+            wide.paste(tile, (border[0] + right * plane.width, border[1] + down * plane.height))
+    return wide
+
+
+def _border(length: int) -> int:
+    """Pixels beyond each edge, so that a look that goes back all the way, to one side, stays within."""
+    return math.ceil(length * ZOOM / (1 - ZOOM))
 
 
 def _shot(start: Planes, end: Planes | None, at: float, move: Move, size: tuple[int, int]) -> list[Image]:
@@ -160,25 +193,27 @@ def _shot(start: Planes, end: Planes | None, at: float, move: Move, size: tuple[
     from PIL import Image
 
     mix = 0.0 if end is None else smooth((at - DISSOLVE[0]) / (DISSOLVE[1] - DISSOLVE[0]))
-    closer = smooth(at)
-    near = None if mix == 1.0 else list(_camera(start, closer, move, size))
+    share = smooth(at)
+    near = None if mix == 1.0 else list(_camera(start, share, move, size))
     if end is None or mix == 0.0:
         return near or []
     # The last picture is approached from the other side of the same move, and stands still and whole at the end.
-    far = list(_camera(end, 1 - closer, Move(-move.x, -move.y), size))
+    far = list(_camera(end, 1 - share, replace(move, x=-move.x, y=-move.y), size))
     return far if near is None else [Image.blend(a, b, mix) for a, b in zip(near, far, strict=True)]
 
 
-def _camera(planes: Planes, closer: float, move: Move, size: tuple[int, int]) -> Iterator[Image]:
-    """What the camera sees of the picture: all of it at `closer` 0, the closest view at 1."""
+def _camera(planes: Planes, share: float, move: Move, size: tuple[int, int]) -> Iterator[Image]:
+    """What the camera sees of the picture: exactly all of it at `share` 0, the end of its move at 1."""
     from PIL import Image
 
-    shown = 1 / (1 + ZOOM * closer)
+    shown = 1 / (1 + ZOOM * share * move.closer)
+    towards = 1 if move.closer >= 0 else -1  # who goes back to one side sees what is beyond that edge
     for index, plane in enumerate(planes):
-        width, height = plane.width * shown, plane.height * shown
-        left = (plane.width - width) / 2 * (1 + move.x)
-        top = (plane.height - height) / 2 * (1 + move.y)
-        target = size if index == 0 else (size[0] // 2, size[1] // 2)
+        part = 2 if index else 1  # of the pixels: colour has half of them each way
+        target, whole = ((width // part, height // part) for width, height in (size, _large(size)))
+        width, height = whole[0] * shown, whole[1] * shown
+        left = (plane.width - whole[0]) / 2 + (whole[0] - width) / 2 * (1 + towards * move.x)
+        top = (plane.height - whole[1]) / 2 + (whole[1] - height) / 2 * (1 + towards * move.y)
         yield plane.resize(target, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
 
 

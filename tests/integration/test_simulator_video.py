@@ -14,6 +14,7 @@ import av
 import pytest
 from PIL import Image, ImageChops, ImageColor, ImageStat
 
+from kling_widget import media
 from kling_widget.simulator import SimulatorServer
 from kling_widget.simulator.files import video_url
 from kling_widget.simulator.render import Move, plan_move, render
@@ -236,7 +237,9 @@ async def test_the_simulator_can_be_used_without_its_own_clock() -> None:
     [
         ({"type": "simple", "config": {"pan": 5}}, Move(0, -0.5)),
         ({"type": "simple", "config": {"tilt": -8, "horizontal": -8}}, Move(-1, 0)),
-        ({"type": "simple", "config": {"zoom": 10}}, Move(0, 0)),
+        ({"type": "simple", "config": {"zoom": 10}}, Move(0, 0, -1)),
+        ({"type": "simple", "config": {"zoom": -5}}, Move(0, 0, 0.5)),
+        ({"type": "down_back"}, Move(0, 1, -1)),
         ({"type": "left_turn_forward"}, Move(-1, 0)),
         ({"type": "simple"}, Move(0, 0)),  # then the prompt says it
         (None, Move(0, 0)),
@@ -244,3 +247,27 @@ async def test_the_simulator_can_be_used_without_its_own_clock() -> None:
 )
 def test_the_camera_goes_where_it_is_told(camera: Any, move: Move) -> None:
     assert plan_move("slow dolly in", 0, camera) == move
+
+
+@pytest.mark.parametrize(
+    ("camera", "side", "height"),
+    [({"type": "simple", "config": {"zoom": -10}}, 1.14, 0), ({"type": "simple", "config": {"zoom": 10}}, 0.86, 0),
+     ({"type": "down_back"}, 0.86, -1)],
+)  # fmt: skip
+def test_the_camera_comes_closer_or_goes_back_from_the_whole_picture(
+    camera: Any, side: float, height: int, tmp_path: Path
+) -> None:
+    square = Image.new("RGB", (640, 400), "black")
+    square.paste("white", (220, 100, 420, 300))
+    target = io.BytesIO()
+    square.save(target, "PNG")
+    path = tmp_path / "clip.mp4"
+    render(target.getvalue(), None, path, seconds=5, move=plan_move("x", 0, camera), long_edge=640, fps=8)
+    boxes = []
+    for when in ("first", "last"):
+        unlabelled = media.frame_at(path, when).convert("L").crop((0, 20, 640, 370))
+        left, top, right, bottom = unlabelled.point(lambda value: 255 * (value > 128)).getbbox() or (0, 0, 0, 0)
+        boxes.append((right - left, bottom - top, (top + bottom) / 2 + 20))
+    assert boxes[0] == pytest.approx((200, 200, 200), abs=3)
+    assert boxes[1][:2] == pytest.approx((200 * side, 200 * side), abs=4)
+    assert boxes[1][2] == pytest.approx(200 + height * 28, abs=8)  # of who looks down, the square goes up
