@@ -15,7 +15,6 @@ from . import background, polling, progress
 from .course import Course, stopped
 from .errors import KlingError, SubmissionUnknownError
 from .ledger_row import FREE_TAKE, UNDER_WAY
-from .providers import SIMULATOR
 
 if TYPE_CHECKING:
     from .ledger_row import Row
@@ -112,7 +111,7 @@ class Generation:
     @property
     def simulated(self) -> bool:
         """Whether the built-in simulator makes it."""
-        return self.row.provider == SIMULATOR or self.row.time_factor is not None
+        return self.row.simulated
 
     @property
     def elapsed(self) -> float:

@@ -84,6 +84,11 @@ class Row:
         made = self.status == "completed"
         return self.status in (*UNDER_WAY, "unknown") or (made and self.saved is None)
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the built-in simulator makes it, in process or as a server."""
+        return self.provider == SIMULATOR or self.time_factor is not None
+
     def with_(self, **changes: Any) -> Row:
         """A copy with some columns changed."""
         return replace(self, **changes)
@@ -96,7 +101,7 @@ class Row:
             "generation_id": self.generation_id,
             "client_request_id": self.client_request_id,
             "provider": self.provider,
-            "simulated": self.provider == SIMULATOR or self.time_factor is not None,
+            "simulated": self.simulated,
             "pictures": self.pictures,
             "created": self.created,
             "completed": self.completed,

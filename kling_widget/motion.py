@@ -94,14 +94,17 @@ def camera_json(value: object) -> dict[str, Any]:
 
 def advice(request: ImageToVideoRequest) -> dict[str, str]:
     """What Kling's own API documentation rules out and the AI/ML API's does not mention: a sentence by field."""
-    camera, last = request.camera_control, request.tail_image_url
-    masks = request.static_mask is not None or request.dynamic_masks is not None
-    wanted = {"tail_image_url": last is not None, "dynamic_masks": masks, "camera_control": camera is not None}
-    *first, second = [field for field, is_wanted in wanted.items() if is_wanted] or [""]
-    if first:
-        names = {"tail_image_url": "a last frame", "dynamic_masks": "a motion brush", "camera_control": "a camera"}
-        told = f"{', '.join(names[field] for field in first)} and {names[second]}"
-        return {second: f"The model may refuse {told} together: Kling takes one of them."}
+    camera = request.camera_control
+    kinds = {
+        "tail_image_url": request.tail_image_url is not None and "a last frame",
+        "dynamic_masks": (request.static_mask is not None or request.dynamic_masks is not None) and "a motion brush",
+        "camera_control": camera is not None and "a camera",
+    }
+    given = {field: name for field, name in kinds.items() if name}
+    if len(given) > 1:
+        *others, last = given.values()
+        told = f"{', '.join(others)} and {last}"
+        return {list(given)[-1]: f"The model may refuse {told} together: Kling takes one of them."}
     moves = msgspec.to_builtins(camera.config) if camera is not None and camera.config is not None else {}
     several = [f"{name} {amount:g}" for name, amount in moves.items() if amount]
     if camera is not None and camera.type == "simple" and len(several) > 1:
