@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -17,6 +16,7 @@ import psycopg
 import pytest
 
 from scripts.postgres import MISSING, find_programs
+from tests.ports import free_port
 
 USER = "kling"
 # No write waits for the disk: what is lost in a power cut here is a test.
@@ -40,7 +40,7 @@ class Server:
         self.password = secrets.token_urlsafe(24)
         self._programs = programs
         self._data = folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
 
     def make(self) -> None:
         """Make the server's files. It refuses to run as root, so that root makes and runs it as `postgres`."""
@@ -93,15 +93,6 @@ class Server:
         with self.connect() as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return name
-
-
-def _free_port() -> int:
-    """Below the ports that the system gives to whoever connects somewhere, one of which it could take before we do."""
-    while True:
-        port = 15_000 + secrets.randbelow(15_000)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                return port
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from scripts.hosts import jupyter_variables
 from scripts.jupyter import RunningServer, launch, own_jupyter, start
 from scripts.thin_environments import python
 from tests import kernel_sockets
+from tests.ports import free_port
 
 Start = Callable[[Path, Mapping[str, str]], RunningServer]
 """Starts a server: its home, an empty folder, and environment variables for it and its kernels."""
@@ -78,7 +79,8 @@ def marimo(mode: str, notebook: str) -> Start:
         own = {f"XDG_{kind}_HOME": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
         command = [
             *(str(python("marimo")), "-m", "marimo", mode, "notebook.py", "--headless", "--host=127.0.0.1"),
-            *(f"--token-password-file={home / 'token'}", "--no-sandbox"),
+            # Of two that look for a port at the same time both would find the same.
+            *(f"--port={free_port()}", f"--token-password-file={home / 'token'}", "--no-sandbox"),
         ]
         environment = {**os.environ, **own, **variables}
         return launch(command, home, root, environment, token, finds_address(r"(http://[\w.]+:\d+)"))

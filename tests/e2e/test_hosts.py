@@ -277,12 +277,14 @@ def test_marimo_notebook(host: WatchedPage, photo: Path) -> None:
     page.goto(f"{host.server.url}?access_token={host.server.token}", timeout=LOAD_TIMEOUT)
     shown = re.compile(r"asked for in Python <img src=x>.*Generating · 0:0")
     expect(page.locator("marimo-progress").locator("div").first).to_contain_text(shown, timeout=LOAD_TIMEOUT)
-    for caption in ("asked for in Python", "more than marimo shows of a page"):
-        assert_appears(page.locator("figure", has_text=caption).locator("video"))
+    asked_for = page.locator("figure", has_text="asked for in Python").locator("video")
+    expect(asked_for).to_have_count(2, timeout=LOAD_TIMEOUT)  # of generate(), and of the last cell, which waits for it
+    for video in asked_for.all():
+        assert_plays(video, SIZE)
+    assert_appears(page.locator("figure", has_text="more than marimo shows of a page").locator("video"))
     expect(page.get_by_text("Not ready after 0.7 s.")).to_be_visible(timeout=LOAD_TIMEOUT)
     under_way = page.get_by_text("asked for as the last line")
     expect(under_way.get_by_text("It is being made. marimo shows it below")).to_be_visible(timeout=LOAD_TIMEOUT)
-    expect(page.locator("figure", has_text="asked for in Python").locator("video")).to_have_count(2)
     make_a_video(page, photo)
     assert_plays_in_the_widget(page, "blob:")
     assert hosts.kept_digests(host.server.root / "kling_videos")[-1] == digest(photo)

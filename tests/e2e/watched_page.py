@@ -66,7 +66,11 @@ class WatchedPage:
         self.problems = [problem for problem in self.problems if part not in problem]
 
     def save_evidence(self, folder: Path) -> None:
-        """Keeps what helps to understand a failure: the page, what it complained of, and the server's log."""
+        """Keeps what helps to understand a failure: the page, what it complained of, and the server's log.
+
+        What the page says is printed, too: of a failure elsewhere often only the report is at hand.
+        """
+        print(self.page.locator("body").aria_snapshot()[-4000:])
         folder.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=folder / "page.png")
         (folder / "problems.txt").write_text("\n".join(self.problems), encoding="utf-8")
