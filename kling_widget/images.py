@@ -44,6 +44,8 @@ class SourceImage:
         ``image/jpeg`` or ``image/png``.
     width, height
         Pixels of what is sent.
+    scaled_from
+        Width and height before it was made smaller to fit into 10 MB; None where it was not.
     source_size
         Bytes as given; None for arrays, figures, Pillow images and URLs.
     changes
@@ -59,6 +61,7 @@ class SourceImage:
     media_type: str | None = None
     width: int | None = None
     height: int | None = None
+    scaled_from: tuple[int, int] | None = None
     source_size: int | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -106,6 +109,7 @@ class SourceImage:
             media_type=encoded.media_type,
             width=encoded.width,
             height=encoded.height,
+            scaled_from=encoded.scaled_from,
             source_size=size,
             changes=encoded.changes,
             warnings=preflight(encoded.width, encoded.height),

@@ -49,6 +49,8 @@ class Encoded:
         Sentences on what was changed; empty when the bytes are those given.
     flattened
         Whether the background colour shows in it.
+    scaled_from
+        Width and height before it was made smaller to fit; None where it was not.
     """
 
     data: bytes
@@ -57,6 +59,7 @@ class Encoded:
     height: int
     changes: tuple[str, ...] = ()
     flattened: bool = False
+    scaled_from: tuple[int, int] | None = None
 
 
 def encode_file(data: bytes, name: str, background: str) -> Encoded:
@@ -82,7 +85,7 @@ def encode_file(data: bytes, name: str, background: str) -> Encoded:
         ) from error
     payload, media_type, size = _encode(image, lossless=kind in _LOSSLESS)
     changes += _told_by_encoding(kind, len(data), image.size, payload, media_type, size)
-    return Encoded(payload, media_type, *size, tuple(changes), flattened)
+    return Encoded(payload, media_type, *size, tuple(changes), flattened, image.size if size != image.size else None)
 
 
 def encode_image(image: Image.Image, name: str, background: str) -> Encoded:
@@ -100,11 +103,12 @@ def encode_image(image: Image.Image, name: str, background: str) -> Encoded:
     except broken() as error:
         raise ImageError(f"{name} cannot be read: {error}", hint="Give it as a JPEG or PNG file.") from error
     payload, media_type, size = _encode(upright, lossless=True)
-    if size != upright.size:
-        changes.append(f"Scaled from {pixels(*upright.size)} to {pixels(*size)}, to stay under {human_size(MAX_BYTES)}")
+    scaled_from = upright.size if size != upright.size else None
+    if scaled_from:
+        changes.append(f"Scaled from {pixels(*scaled_from)} to {pixels(*size)}, to stay under {human_size(MAX_BYTES)}")
     if media_type == "image/jpeg":
         changes.append(f"Encoded as JPEG, {human_size(len(payload))}, to stay small")
-    return Encoded(payload, media_type, *size, tuple(changes), flattened)
+    return Encoded(payload, media_type, *size, tuple(changes), flattened, scaled_from)
 
 
 def _may_stay(image: Image.Image, data: bytes, kind: str) -> bool:

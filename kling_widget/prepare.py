@@ -112,7 +112,7 @@ def _raise_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]
         if field in pictures and pictures[field].warnings:
             said = "; ".join(pictures[field].warnings)
             raise ImageError(f"The {label} may be refused: {said}.", hint=SEND_ANYWAY, field=field, advice=True)
-    for field, said in (request.preflight() | _mask_advice(pictures)).items():
+    for field, said in (request.preflight() | _mask_advice(pictures) | _path_advice(request, pictures)).items():
         raise InvalidRequestError(said, hint=SEND_ANYWAY, field=field, advice=True)
 
 
@@ -129,6 +129,21 @@ def _mask_advice(pictures: dict[str, SourceImage]) -> dict[str, str]:
     if len(different := sorted(set(masks.values()))) > 1:
         told = " and ".join(pixels(*size) for size in different)
         return {next(iter(masks)).partition(".")[0]: f"The model may refuse masks of {told}: Kling wants one size."}
+    return {}
+
+
+def _path_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]) -> dict[str, str]:
+    """Where a trajectory's points are not what the model takes them for, pixels of the picture that is sent."""
+    first = pictures["image_url"]
+    if not request.dynamic_masks or first.width is None or first.height is None:
+        return {}
+    if first.scaled_from:
+        told = f"the first frame is sent with {pixels(first.width, first.height)}, not {pixels(*first.scaled_from)}"
+        return {"dynamic_masks": f"The model may take a trajectory for another: {told}. Scale the points with it."}
+    for point in (point for mask in request.dynamic_masks for point in mask.trajectories):
+        if not (0 <= point.x <= first.width and 0 <= point.y <= first.height):
+            told = f"({point.x:g}, {point.y:g}): the picture has {pixels(first.width, first.height)}"
+            return {"dynamic_masks": f"The model may refuse a trajectory through {told}."}
     return {}
 
 

@@ -68,9 +68,10 @@ class WatchedPage:
     def save_evidence(self, folder: Path) -> None:
         """Keeps what helps to understand a failure: the page, what it complained of, and the server's log.
 
-        What the page says is printed, too: of a failure elsewhere often only the report is at hand.
+        What the page and the log say is printed, too: of a failure elsewhere often only the report is at hand.
         """
         print(self.page.locator("body").aria_snapshot()[-4000:])
+        print(self.server.log.read_text(encoding="utf-8", errors="replace")[-2000:])
         folder.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=folder / "page.png")
         (folder / "problems.txt").write_text("\n".join(self.problems), encoding="utf-8")

@@ -161,6 +161,15 @@ REFUSED: list[tuple[str, Change, type[kw.KlingError], str]] = [
         "To send it all the same: send_anyway=True.",
     ),
     (
+        "a path outside the picture",
+        lambda _folder: {
+            "dynamic_masks": [{"mask": teal(640, 360), "trajectories": [{"x": 0, "y": 0}, {"x": 640, "y": 361}]}],
+        },
+        kw.InvalidRequestError,
+        "The model may refuse a trajectory through (640, 361): the picture has 640 × 360 px. "
+        "To send it all the same: send_anyway=True.",
+    ),
+    (
         "a path where nothing is",
         lambda folder: {"image": folder / "gone.png"},
         kw.ImageError,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
 from kling_widget import (
     DownloadError,
     GenerationFailedError,
+    InvalidRequestError,
     MissingKeyError,
     Studio,
     SubmissionUnknownError,
+    picture_codec,
     retry,
     saving,
 )
@@ -19,6 +22,7 @@ from kling_widget.kept_pictures import kept_picture
 from kling_widget.simulator import Fault
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import picture
+from tests.unit.picture_samples import noisy_photo
 
 DEADLINE = 60.0
 """Seconds a test waits before it gives up; usually a generation takes one."""
@@ -278,6 +282,19 @@ def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, se
     row = studio.workspace.ledger.rows()[0]
     assert "base64" not in json.dumps(row.request)
     assert KEY not in json.dumps(row.request)
+
+
+def test_a_path_in_a_picture_that_is_sent_smaller_is_told_before(studio, server, monkeypatch):
+    monkeypatch.setattr(picture_codec, "MAX_BYTES", 500_000)  # instead of a picture of some 30 MB
+    photo = noisy_photo(1600, 1200)
+    path = [{"x": 0, "y": 0}, {"x": 1500, "y": 9}]
+    masks = {"dynamic_masks": [{"mask": Image.new("L", (1600, 1200)), "trajectories": path}]}
+    with pytest.raises(InvalidRequestError, match=r"not 1600 × 1200 px\. Scale the points with it") as caught:
+        studio.submit(photo, "p", **masks)
+    assert caught.value.advice
+    assert not submissions(server)
+    studio.submit(photo, "p", **masks, send_anyway=True).wait(DEADLINE)
+    assert json.loads(submissions(server)[0].body)["dynamic_masks"][0]["trajectories"] == path
 
 
 def test_in_marimo_a_generation_is_its_video_or_why_there_is_none(studio, cat):
