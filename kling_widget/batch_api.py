@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from . import background, contact_sheet
+from . import background
 from .batch_makers import Here, Maker
 from .batch_plan import ask, plan
 from .batch_rows import Rows, grid, rows_of
@@ -15,7 +15,7 @@ from .batches import Batch
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import InvalidRequestError
-from .notebook_files import kernel_shell
+from .notebook_files import in_marimo_cell, kernel_shell
 from .studio import Studio
 from .studios import studio_for
 
@@ -170,11 +170,11 @@ def _begin(
     if planned.to_make or planned.rows is None:
         studio.require_key()
     if progress or (confirm and planned.costs):
-        print(planned, file=None if kernel_shell() is not None else sys.stderr)
+        print(planned, file=None if kernel_shell() is not None or in_marimo_cell() else sys.stderr)
     if confirm:
         ask(planned)
     batch = Batch(studio, rows, planned, maker, concurrency=concurrency)
-    batch.start(contact_sheet.surface(batch) if progress else None)
+    batch.start(progress=progress)
     return batch
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from .batch_rows import PICTURES
 from .errors import KlingError, NotConfirmedError
 from .ledger_row import Asked
 from .money import DEFAULT_DURATION, TOLERANCE, dollars, estimate, outlay
-from .notebook_files import kernel_shell
+from .notebook_files import takes_input
 from .picture_sources import FileBytes
 from .prepare import draft
 from .rules import check_take
@@ -201,7 +200,7 @@ def ask(plan: Plan) -> None:
     """
     if not plan.costs:
         return
-    answer = _answer() if kernel_shell() is not None or (sys.stdin and sys.stdin.isatty()) else None
+    answer = _answer() if takes_input() else None
     if answer is None:
         first = str(plan).partition("\n")[0]
         raise NotConfirmedError(

@@ -13,11 +13,11 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import background, camera, contact_sheet
+from . import background, camera, contact_sheet, marimo_cell
 from .batch_course import BatchCourse
 from .batch_results import Result, Results
 from .errors import StoppedWatchingError
-from .notebook_files import runs_now
+from .notebook_files import in_marimo_cell, runs_now
 from .progress import TICK, LiveOutput, about
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .batch_plan import Plan
     from .batch_rows import Rows
     from .studio import Studio
+
+STILL = "<small>marimo keeps this up to date below a cell that waits for it: <code>batch.wait()</code>.</small>"
 
 COLUMNS = 6  # tiles that fit side by side in a laptop's window
 
@@ -58,11 +60,14 @@ class Batch(BatchCourse):
         self.over = False
         self.shown_in_cell: int | None = None
         self._stopped = False
+        self._progress = False
         self._end = asyncio.Event()
         self._ended: Future[Results]
 
-    def start(self, surface: contact_sheet.Surface | None) -> None:
+    def start(self, *, progress: bool) -> None:
         """Begin, and show how far it is."""
+        surface = contact_sheet.surface(self) if progress else None
+        self._progress = progress
         _running.add(self)
         self._ended = background.start(self._run(surface))
 
@@ -124,6 +129,10 @@ class Batch(BatchCourse):
         if not runs_now(self.shown_in_cell):
             LiveOutput(contact_sheet.Sheet(self).bundle())
 
+    def _mime_(self) -> tuple[str, str]:  # marimo's, for the last line of a cell
+        html = contact_sheet.Sheet(self).html()
+        return "text/html", html if self.over else html + STILL
+
     # Waiting
 
     @property
@@ -150,6 +159,8 @@ class Batch(BatchCourse):
         """
         with self._told_when_left():
             try:
+                if self._progress and in_marimo_cell():
+                    return marimo_cell.watch(self._ended, timeout, contact_sheet.Sheet(self).html)
                 return background.wait(self._ended, timeout)
             except TimeoutError:
                 if self._ended.done():

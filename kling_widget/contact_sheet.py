@@ -39,6 +39,10 @@ class Sheet:
 
     def bundle(self) -> dict[str, str]:
         """The sheet by media type. Blocks while posters are made."""
+        return {"text/html": self.html(), "text/plain": self._batch.line()}
+
+    def html(self) -> str:
+        """The sheet as a piece of a page. Blocks while posters are made."""
         self._take_in()
         batch, over = self._batch, self._batch.over
         shown = [self._tiles[number] for number in sorted(self._tiles)]
@@ -50,8 +54,7 @@ class Sheet:
         line = batch.line()
         if batch.begun > SHOWN:
             line += f" · the latest {SHOWN} are shown"
-        html = page(line, batch.share, shown, notes=notes, columns=batch.columns, over=over)
-        return {"text/html": html, "text/plain": batch.line()}
+        return page(line, batch.share, shown, notes=notes, columns=batch.columns, over=over)
 
     def _take_in(self) -> None:
         for number, (fields, status) in self._batch.under_way().items():

@@ -1,11 +1,14 @@
-"""A generation in a marimo cell, whose output only the cell itself can change, and only while it runs."""
+"""A generation or a batch in a marimo cell, whose output only the cell itself can change, and only while it runs."""
 
 from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, TypeVar
 
+from . import background
 from .course import stopped
 from .errors import StoppedWatchingError
 from .progress import TICK, as_still_html, fraction, line, prompt_as_html
@@ -13,6 +16,8 @@ from .progress import TICK, as_still_html, fraction, line, prompt_as_html
 if TYPE_CHECKING:
     from .generation import Generation
     from .video import Video
+
+T = TypeVar("T")
 
 STEPS = 100  # of the bar; marimo writes them beside it
 
@@ -52,6 +57,38 @@ def wait(generation: Generation, timeout: float | None) -> Video:
             bar.update(reached - before, subtitle=line(generation))
     marimo.output.append(marimo.Html(video.html()))
     return video
+
+
+def watch(ended: Future[T], timeout: float | None, html: Callable[[], str]) -> T:
+    """Wait, and keep what `html` gives in the cell's output meanwhile; it stays there.
+
+    Parameters
+    ----------
+    ended
+        A future of the background loop.
+    timeout
+        Seconds; None waits for good.
+
+    Raises
+    ------
+    TimeoutError
+        Time is up; what is being waited for goes on.
+    """
+    import marimo
+
+    end, shown = math.inf if timeout is None else time.monotonic() + timeout, ""
+    while True:
+        if (now := html()) != shown:
+            marimo.output.replace(marimo.Html(shown := now))
+        left = end - time.monotonic()
+        try:
+            result = background.wait(ended, max(0.0, min(TICK, left)))
+        except TimeoutError:
+            if ended.done() or left <= TICK:  # the first: an error of its own
+                raise
+        else:
+            marimo.output.replace(marimo.Html(html()))
+            return result
 
 
 def _wait_a_moment(generation: Generation, end: float, timeout: float | None) -> Video | None:

@@ -72,6 +72,16 @@ def in_marimo_cell() -> bool:
     return marimo is not None and bool(marimo.running_in_notebook())
 
 
+def takes_input() -> bool:
+    """Whether ``input()`` reaches a person here: in a kernel, a terminal, and a marimo notebook that is edited.
+
+    A marimo app has nowhere to ask, even if the terminal that serves it is one.
+    """
+    if in_marimo_cell():
+        return bool(sys.modules["marimo"].app_meta().mode == "edit")
+    return kernel_shell() is not None or (sys.stdin is not None and sys.stdin.isatty())
+
+
 def running_cell() -> int | None:
     """Number of the cell that runs (or ran last) in this kernel."""
     return getattr(kernel_shell(), "execution_count", None)

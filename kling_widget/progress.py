@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import background
+from .colours import FAILED
 from .notebook_files import kernel_shell, running_cell, runs_now
 
 if TYPE_CHECKING:
@@ -234,8 +235,7 @@ def _html(generation: Generation) -> str:
         return generation.video.html()
     prompt = prompt_as_html(generation)
     if generation.error is not None:
-        colour = "var(--jp-error-color1, #b3261e)"
-        return f'<div>{prompt}<br><span style="color:{colour}">{html.escape(problem(generation))}</span></div>'
+        return f'<div>{prompt}<br><span style="color:{FAILED}">{html.escape(problem(generation))}</span></div>'
     share = fraction(generation.elapsed, generation.expected)
     return (
         f'<div>{prompt}<br><progress max="1" value="{share:.3f}" aria-label="Progress"></progress> '

@@ -14,6 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from . import notebook_files
+from .colours import BEHIND, FAILED, LINE, QUIET
 from .errors import DownloadError
 from .posters import Small
 
@@ -25,16 +26,11 @@ EDGE = 160  # pixels of a poster's longer side
 HEIGHT = 90  # pixels of a poster's place
 POSTER_BYTES = 1_500  # ours: SHOWN of them twice, as Base64, are 144 KB
 NAME = 100  # characters of a caption; the page cuts it to the width of the tile
-_FAILED = "var(--jp-error-color1, #b3261e)"
-_QUIET = "var(--jp-ui-font-color2, #757575)"
-_FRAME = (
-    "display:inline-block;vertical-align:top;margin:0 6px 6px 0;padding-top:3px;"
-    "border:1px solid var(--jp-border-color2, #cccccc)"
-)
-_PLACE = f"display:block;width:{EDGE}px;height:{HEIGHT}px;background:var(--jp-layout-color2, #eeeeee)"
+_FRAME = f"display:inline-block;vertical-align:top;margin:0 6px 6px 0;padding-top:3px;border:1px solid {LINE}"
+_PLACE = f"display:block;width:{EDGE}px;height:{HEIGHT}px;background:{BEHIND}"
 _OVER_IT = f"display:block;margin-top:-{HEIGHT}px;max-width:100%"  # a player, and within a narrow panel
 _LINE = (
-    f"width:{EDGE - 8}px;padding:0 4px;font-size:11px;line-height:15px;color:{_QUIET};"
+    f"width:{EDGE - 8}px;padding:0 4px;font-size:11px;line-height:15px;color:{QUIET};"
     "white-space:nowrap;overflow:hidden;text-overflow:ellipsis"
 )
 
@@ -92,7 +88,7 @@ def page(
     """
     value = "" if share is None else f' value="{share:.2f}"'
     bar = "" if over else f'<progress max="1"{value} aria-label="Progress of the batch"></progress> '
-    below = "".join(f'<div style="color:{_FAILED}"><small>{escape(note)}</small></div>' for note in notes)
+    below = "".join(f'<div style="color:{FAILED}"><small>{escape(note)}</small></div>' for note in notes)
     grid = "".join(
         _tile(tile, over) + ("<br>" if columns and tile.number % columns == columns - 1 else "") for tile in tiles
     )
@@ -103,7 +99,7 @@ def _tile(tile: Tile, over: bool) -> str:
     name = escape(" · ".join(tile.caption)[:NAME])
     lines = "".join(f'<div style="{_LINE}">{escape(part[:NAME])}</div>' for part in tile.caption)
     if tile.poster is None:
-        colour = _FAILED if tile.failed else _QUIET
+        colour = FAILED if tile.failed else QUIET
         style = f"{_PLACE};color:{colour};text-align:center;line-height:{HEIGHT}px"
         content = f'{lines}<div style="{style}">{escape(tile.text)}</div>'
     else:

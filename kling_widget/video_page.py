@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import camera
+from .colours import QUIET
 from .errors import DownloadError
 from .notebook_files import in_marimo_cell, notebook_relative
 from .picture_files import human_size
@@ -28,7 +29,7 @@ _SHOWN = (640, 480)  # pixels; ours: a clip takes no more of the page than this,
 # Ours: together, as Base64, some 25 KB in the notebook for each clip.
 _POSTER, _FALLBACK = Small("WEBP", EDGE, 13_000), Small("JPEG", 320, 6_000)
 _PROMPT_SHOWN = 400  # characters of a prompt in a caption; the whole of it is in `metadata`
-_CAPTION = "margin-top:4px;font-size:90%;overflow-wrap:anywhere;color:var(--jp-ui-font-color2, #757575)"
+_CAPTION = f"margin-top:4px;font-size:90%;overflow-wrap:anywhere;color:{QUIET}"
 
 _CACHE_HERE = " With <code>KLING_WIDGET_CACHE</code> set to a folder below the notebook's it plays here."
 

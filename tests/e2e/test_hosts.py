@@ -290,6 +290,49 @@ def test_marimo_notebook(host: WatchedPage, photo: Path) -> None:
     assert hosts.kept_digests(host.server.root / "kling_videos")[-1] == digest(photo)
 
 
+MARIMO_BATCH = f"""
+import marimo
+app = marimo.App()
+
+@app.cell
+def _():
+    import kling_widget as kw
+    batch = kw.sweep(image={PICTURE}, prompt=["dolly in", "pan left <img src=x>", "zoom [fail]"])
+    batch
+    return (batch,)
+
+@app.cell
+def _(batch):
+    results = batch.wait()
+    return (results,)
+
+@app.cell
+def _(batch, results):
+    batch
+    return
+"""
+"""Cells that end with a batch just begun, with waiting for it, and with the batch when it is over."""
+
+
+@pytest.mark.parametrize("server", [hosts.marimo("edit", MARIMO_BATCH)], indirect=True, ids=["batch"])
+def test_marimo_batch(host: WatchedPage) -> None:
+    page = host.page
+    page.goto(f"{host.server.url}?access_token={host.server.token}", timeout=LOAD_TIMEOUT)
+    question = page.get_by_test_id("console-input")
+    expect(page.get_by_text("3 clips to make")).to_be_visible(timeout=LOAD_TIMEOUT)
+    question.fill("y")
+    question.press("Enter")
+    still = page.locator(".output-area").filter(has_text="0 of 3 made")
+    expect(still.filter(has_text="below a cell that waits for it")).to_be_visible(timeout=LOAD_TIMEOUT)
+    sheets = page.locator(".output-area").filter(has_text="under way")
+    expect(sheets.filter(has_text="pan left <img src=x>").first).to_be_visible(timeout=LOAD_TIMEOUT)
+    over = page.locator(".output-area").filter(has_text="2 of 3 made · 1 failed")
+    expect(over).to_have_count(2, timeout=LOAD_TIMEOUT)  # of the cell that waits, and of the last one
+    for sheet in over.all():
+        expect(sheet).to_contain_text("content filter")
+        expect(sheet.locator("img")).to_have_count(2)
+
+
 @pytest.mark.parametrize("server", [hosts.marimo("run", MARIMO_RUN)], indirect=True, ids=["run"])
 def test_marimo_app(host: WatchedPage) -> None:
     page = host.page

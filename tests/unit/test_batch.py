@@ -227,7 +227,7 @@ def test_nobody_is_asked_where_nothing_costs_anything(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(("answer", "goes_on"), [("y", True), (" YES ", True), ("n", False), ("", False)])
 def test_only_a_yes_is_a_yes(monkeypatch: pytest.MonkeyPatch, answer: str, goes_on: bool) -> None:
-    monkeypatch.setattr(batch_plan, "kernel_shell", lambda: object())
+    monkeypatch.setattr(batch_plan, "takes_input", lambda: True)
     monkeypatch.setattr("builtins.input", lambda _: answer)
     costly = Plan(1, {5: 0.66})
     costly.to_make[5] = 1

@@ -1,0 +1,62 @@
+"""What waits in a marimo cell and who can be asked there; the rest runs in the real marimo (`e2e/test_hosts.py`)."""
+
+from __future__ import annotations
+
+import io
+import sys
+from concurrent.futures import Future
+from types import SimpleNamespace
+
+import pytest
+
+from kling_widget import marimo_cell, notebook_files
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the cell's output has held, one after the other."""
+    held: list[str] = []
+    output = SimpleNamespace(replace=held.append)
+    monkeypatch.setitem(sys.modules, "marimo", SimpleNamespace(output=output, Html=str))
+    return held
+
+
+@pytest.mark.parametrize(("mode", "can"), [("edit", True), ("run", False)])
+def test_a_marimo_app_asks_nobody_even_if_a_terminal_serves_it(
+    monkeypatch: pytest.MonkeyPatch, mode: str, can: bool
+) -> None:
+    module = SimpleNamespace(running_in_notebook=lambda: True, app_meta=lambda: SimpleNamespace(mode=mode))
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    monkeypatch.setitem(sys.modules, "marimo", module)
+    assert notebook_files.takes_input() is can
+
+
+def test_what_is_waited_for_is_shown_anew_when_it_has_changed_and_at_the_end(shown: list[str]) -> None:
+    ended: Future[str] = Future()
+    states = iter(["none", "none", "one"])
+
+    def html() -> str:
+        state = next(states, "all")
+        if state == "one":
+            ended.set_result("results")
+        return state
+
+    assert marimo_cell.watch(ended, None, html) == "results"
+    assert shown == ["none", "one", "all"]
+
+
+def test_time_is_up_and_what_is_waited_for_goes_on(shown: list[str]) -> None:
+    ended: Future[str] = Future()
+    with pytest.raises(TimeoutError):
+        marimo_cell.watch(ended, 0.05, lambda: "none")
+    assert shown == ["none"]
+    assert not ended.done()
+
+
+def test_an_error_of_its_own_is_not_taken_for_the_time(shown: list[str]) -> None:
+    ended: Future[str] = Future()
+    ended.set_exception(TimeoutError("the rows' own"))
+    with pytest.raises(TimeoutError, match="the rows' own"):
+        marimo_cell.watch(ended, None, lambda: "none")
