@@ -77,18 +77,17 @@ def watch(ended: Future[T], timeout: float | None, html: Callable[[], str]) -> T
     import marimo
 
     end, shown = math.inf if timeout is None else time.monotonic() + timeout, ""
-    while True:
+    while not ended.done():
         if (now := html()) != shown:
             marimo.output.replace(marimo.Html(shown := now))
         left = end - time.monotonic()
         try:
-            result = background.wait(ended, max(0.0, min(TICK, left)))
+            background.wait(ended, max(0.0, min(TICK, left)))
         except TimeoutError:
-            if ended.done() or left <= TICK:  # the first: an error of its own
+            if left <= TICK and not ended.done():
                 raise
-        else:
-            marimo.output.replace(marimo.Html(html()))
-            return result
+    marimo.output.replace(marimo.Html(html()))
+    return ended.result()
 
 
 def _wait_a_moment(generation: Generation, end: float, timeout: float | None) -> Video | None:
