@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "api": ("balance", "generate", "generations", "resume", "spending", "submit"),
     "batch_api": ("batch", "sweep"),
-    "batch_results": ("Result", "Results"),
+    "batch_results": ("Results",),
     "batches": ("Batch",),
     "client": ("Client",),
     "errors": (
@@ -46,6 +46,7 @@ _ROOMS = {
     "money": ("Spending",),
     "motion": ("CameraConfig", "CameraControl", "DynamicMask", "Point"),
     "request": ("ImageToVideoRequest",),
+    "row_results": ("Result",),
     "studio": ("Studio",),
     "task": ("Task",),
     "video": ("Video",),

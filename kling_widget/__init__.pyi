@@ -6,7 +6,6 @@ from .api import spending as spending
 from .api import submit as submit
 from .batch_api import batch as batch
 from .batch_api import sweep as sweep
-from .batch_results import Result as Result
 from .batch_results import Results as Results
 from .batches import Batch as Batch
 from .client import Client as Client
@@ -38,6 +37,7 @@ from .motion import CameraControl as CameraControl
 from .motion import DynamicMask as DynamicMask
 from .motion import Point as Point
 from .request import ImageToVideoRequest as ImageToVideoRequest
+from .row_results import Result as Result
 from .studio import Studio as Studio
 from .task import Task as Task
 from .video import Video as Video

@@ -15,7 +15,7 @@ from .batches import Batch
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import InvalidRequestError
-from .notebook_files import in_marimo_cell, kernel_shell
+from .notebook_files import in_notebook
 from .studio import Studio
 from .studios import studio_for
 
@@ -170,7 +170,7 @@ def _begin(
     if planned.to_make or planned.rows is None:
         studio.require_key()
     if progress or (confirm and planned.costs):
-        print(planned, file=None if kernel_shell() is not None or in_marimo_cell() else sys.stderr)
+        print(planned, file=None if in_notebook() else sys.stderr)
     if confirm:
         ask(planned)
     batch = Batch(studio, rows, planned, maker, concurrency=concurrency)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from . import background, retry
 from .backpressure import Turnstile, Window
 from .batch_makers import NothingThereError
-from .batch_results import Result, result_of
 from .batch_rows import BatchRow, Rows, described
 from .errors import (
     AuthenticationError,
@@ -24,6 +23,7 @@ from .errors import (
     MissingKeyError,
     RateLimitError,
 )
+from .row_results import Result, result_of
 
 if TYPE_CHECKING:
     from .batch_makers import Maker, Making
@@ -168,7 +168,7 @@ class BatchCourse:
         result = result_of(entry.number, entry.row, entry.generation, error, self._studio, left=left)
         self.made += result.place is not None
         self.failed += result.failed
-        self.simulated = self.simulated or (entry.generation is not None and entry.generation.simulated)
+        self.simulated = self.simulated or result.simulated
         self._left += left
         self._took += result.seconds or 0.0
         self.finished.append(result)

@@ -1,164 +1,66 @@
-"""What became of the rows of a batch, light enough to be kept for all of them."""
+"""What became of all rows of a batch: a sequence, a table, and a contact sheet."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from .errors import KlingError
 from .money import dollars
+from .notebook_files import runs_now
+from .row_results import Result
+from .row_tiles import NAMES, failures, poster_tile, result_tile
 from .rules import shown
+from .tiles import SHOWN, page
 
 if TYPE_CHECKING:
     import pandas
     import polars
 
-    from .batch_makers import Making
-    from .batch_rows import BatchRow
-    from .ledger import Row
-    from .studio import Studio
     from .video import Video
 
 
 @dataclass(frozen=True)
-class Result:
-    """What became of one row.
+class Looks:
+    """How results are shown.
 
     Attributes
     ----------
-    row
-        Which, from 0.
-    fields
-        What it asked for; pictures by path or name.
-    kept
-        The columns that were carried along.
-    status
-        A generation's last status; ``invalid`` for a row that could not be sent, ``left`` for one that was not sent
-        because the budget was used up or the account refused.
-    key, generation_id
-        Our client request id and the vendor's id, where there are any.
-    place
-        Where the saved video is on this machine, or goes when it is fetched; None if there is none.
-    address
-        Where it is kept: its path, or ``s3://…`` in a workspace at an address; None if there is none.
-    seconds
-        From asking to the saved video.
-    error
-        Why there is no video, or None.
+    names
+        Fields that tell a row from the others.
+    columns
+        Tiles in a line; 0: as many as there is room for.
+    in_cell
+        Number of the cell whose output shows them already.
     """
 
-    row: int
-    fields: dict[str, Any]
-    kept: dict[str, Any]
-    status: str
-    key: str | None = None
-    generation_id: str | None = None
-    place: Path | None = None
-    address: str | None = None
-    seconds: float | None = None
-    error: BaseException | None = None
-    _usd: float | None = field(default=None, repr=False)
-    _studio: Studio | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def failed(self) -> bool:
-        """Whether it was tried and there is no video."""
-        return self.error is not None and self.status != "left"
-
-    @property
-    def path(self) -> Path | None:
-        """The saved video's file, or None. In a workspace at an address it is fetched when this is asked for.
-
-        Raises
-        ------
-        DownloadError
-            It cannot be fetched.
-        """
-        if self.place is None or self.address == str(self.place):
-            return self.place
-        video = self.video
-        return None if video is None else video.path
-
-    @property
-    def video(self) -> Video | None:
-        """The saved video; read anew each time, so that a thousand results hold no posters."""
-        row = self._ledger_row()
-        return self._studio.video_of(row) if self._studio and row and self.place is not None else None
-
-    @property
-    def usd(self) -> float | None:
-        """What it cost in USD, as far as that is known by now: a charge may come minutes after the video."""
-        if self._usd is not None:
-            return self._usd
-        row = self._ledger_row()
-        return row.usd if row is not None else None
-
-    def _ledger_row(self) -> Row | None:
-        if self._studio is None or self.key is None:
-            return None
-        return self._studio.workspace.ledger.get(self.key)
-
-    def to_dict(self) -> dict[str, Any]:
-        """One row of a table: the number, the fields, what was carried along, and what became of it."""
-        return {
-            "row": self.row,
-            **self.fields,
-            **self.kept,
-            "status": self.status,
-            "video": self.address,
-            "generation_id": self.generation_id,
-            "seconds": self.seconds,
-            "usd": self.usd,
-            "error": None if self.error is None else str(self.error),
-        }
-
-
-def result_of(
-    number: int,
-    row: BatchRow,
-    generation: Making | None,
-    error: BaseException | None,
-    studio: Studio,
-    *,
-    left: bool,
-) -> Result:
-    """The result of a row; `generation` is None where nothing was ever submitted, `left` says whether on purpose."""
-    for each in _chain(error):
-        each.__traceback__ = None  # its frames hold the pictures
-    if generation is None or generation.row is None:
-        return Result(number, row.fields, row.kept, "left" if left else "invalid", error=error)
-    known = generation.row
-    return Result(
-        *(number, row.fields, row.kept, generation.status, known.client_request_id, known.generation_id),
-        place=generation.video.place if generation.video is not None else None,
-        address=generation.video.address if generation.video is not None else None,
-        seconds=round(known.saved - known.created, 3) if known.saved is not None else None,
-        error=error,
-        _usd=known.usd,
-        _studio=studio,
-    )
-
-
-def _chain(error: BaseException | None) -> Iterable[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    names: Sequence[str] = NAMES
+    columns: int = 0
+    in_cell: int | None = None
 
 
 class Results(Sequence[Result]):
-    """All results in the order of the rows."""
+    """All results in the order of the rows. A contact sheet as the last line of a cell.
 
-    def __init__(self, results: Iterable[Result]) -> None:
+    Parameters
+    ----------
+    results
+        In any order.
+    looks
+        How they are shown.
+    """
+
+    def __init__(self, results: Iterable[Result], looks: Looks = Looks()) -> None:
         self._results = sorted(results, key=lambda result: result.row)
+        self._looks = looks
 
     @overload
     def __getitem__(self, place: int) -> Result: ...
     @overload
     def __getitem__(self, place: slice) -> Results: ...
     def __getitem__(self, place: int | slice) -> Result | Results:
-        return Results(self._results[place]) if isinstance(place, slice) else self._results[place]
+        return self._part(self._results[place]) if isinstance(place, slice) else self._results[place]
 
     def __len__(self) -> int:
         return len(self._results)
@@ -171,12 +73,16 @@ class Results(Sequence[Result]):
     @property
     def failed(self) -> Results:
         """The rows that were tried and have no video."""
-        return Results(result for result in self if result.failed)
+        return self._part(result for result in self if result.failed)
 
     @property
     def left(self) -> Results:
         """The rows that were not submitted, because the budget was used up or the account refused."""
-        return Results(result for result in self if result.status == "left")
+        return self._part(result for result in self if result.status == "left")
+
+    def _part(self, results: Iterable[Result]) -> Results:
+        """Some of them: no grid any more, and nowhere shown yet."""
+        return Results(results, replace(self._looks, columns=0, in_cell=None))
 
     @property
     def usd(self) -> float:
@@ -220,15 +126,30 @@ class Results(Sequence[Result]):
         rows = [{name: _plain(value) for name, value in row.items()} for row in self.to_dicts()]
         return polars.DataFrame(rows, infer_schema_length=None)
 
-    def __repr__(self) -> str:
+    def _parts(self) -> list[str]:
         made, usd = sum(result.place is not None for result in self), self.usd
         parts = [
-            f"{len(self)} rows: {made} with a video",
-            f"{len(self.failed)} failed" if len(self.failed) else "",
-            f"{len(self.left)} not submitted" if len(self.left) else "",
+            f"{len(self):,} {'row' if len(self) == 1 else 'rows'}: {made:,} with a video",
+            f"{len(self.failed):,} failed" if len(self.failed) else "",
+            f"{len(self.left):,} not submitted" if len(self.left) else "",
             dollars(usd) if usd else "",
+            "simulated" if any(result.simulated for result in self) else "",
         ]
-        return f"<Results of {', '.join(part for part in parts if part)}>"
+        return [part for part in parts if part]
+
+    def __repr__(self) -> str:
+        return f"<Results of {', '.join(self._parts())}>"
+
+    def _repr_html_(self) -> str | None:
+        if runs_now(self._looks.in_cell):
+            return None  # the batch's own sheet stands there; the `repr` below it says the rest
+        names, some = self._looks.names, self._results[:SHOWN]
+        parts = [*self._parts(), *([f"the first {SHOWN} are shown"] if len(self) > SHOWN else [])]
+        failed = self.failed
+        return page(
+            " · ".join(parts), None, [poster_tile(result_tile(result, names), result) for result in some],
+            notes=failures(failed, len(failed)), columns=self._looks.columns, over=True,
+        )  # fmt: skip
 
 
 _LAST = ("status", "video", "generation_id", "seconds", "usd", "error")

@@ -10,15 +10,16 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import background, camera, contact_sheet, marimo_cell
+from . import background, contact_sheet, marimo_cell
 from .batch_course import BatchCourse
-from .batch_results import Result, Results
+from .batch_results import Looks, Results
 from .errors import StoppedWatchingError
 from .notebook_files import in_marimo_cell, runs_now
 from .progress import TICK, LiveOutput, about
+from .row_results import Result
+from .row_tiles import NAMES
 
 if TYPE_CHECKING:
     from .batch_makers import Maker
@@ -110,10 +111,10 @@ class Batch(BatchCourse):
         seconds = rows * self._took / self.made / min(self._turnstile.window.size, max(rows, 1))
         return f"about {seconds / 3600:.1f} h left" if seconds > 5400 else about(seconds)
 
-    def caption(self, fields: dict[str, Any]) -> list[str]:
-        """What tells a row from the others: in a grid the values that vary, else picture, prompt and take."""
-        names = self._rows.axes or ("image", "prompt", "take")
-        return [_told(name, fields[name]) for name in names if fields.get(name) is not None]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Fields that tell a row from the others: in a grid those that vary."""
+        return tuple(self._rows.axes or NAMES)
 
     @property
     def columns(self) -> int:
@@ -138,7 +139,7 @@ class Batch(BatchCourse):
     @property
     def results(self) -> Results:
         """The results so far, in the order of the rows."""
-        return Results(list(self.finished))
+        return Results(list(self.finished), Looks(self.names, self.columns, self.shown_in_cell))
 
     def wait(self, timeout: float | None = None) -> Results:
         """Wait in plain code for the whole batch.
@@ -240,21 +241,3 @@ class Batch(BatchCourse):
 
 _NOW: Future[None] = Future()
 _NOW.set_result(None)
-
-
-def _told(name: str, value: Any) -> str:
-    """A field in a caption."""
-    match name:
-        case "image" | "tail_image":
-            return str(value) if "://" in str(value) else Path(str(value)).name
-        case "prompt":
-            return str(value)
-        case "cfg_scale":
-            return f"CFG {value}"
-        case "camera_control" if text := camera.words(value):
-            return text
-        case "duration":
-            return f"{value} s"
-        case "take":
-            return f"take {value}"
-    return f"{name} {value}"

@@ -7,19 +7,16 @@ The sheet is one output that is replaced while the batch runs. It holds the late
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from . import background, notebook_files
-from .progress import BAR, WORDS, LiveOutput
-from .tiles import SHOWN, Tile, page, with_poster
+from .progress import BAR, LiveOutput
+from .row_tiles import TOLD, failures, poster_tile, result_tile, row_tile
+from .tiles import SHOWN, Tile, page
 
 if TYPE_CHECKING:
-    from .batch_results import Result
     from .batches import Batch
-
-TOLD = 5  # failures told one by one; the others are counted
-STATUS = {**WORDS, "left": "Not submitted", "invalid": "Cannot be sent"}
+    from .row_results import Result
 
 
 class Sheet:
@@ -46,9 +43,7 @@ class Sheet:
         self._take_in()
         batch, over = self._batch, self._batch.over
         shown = [self._tiles[number] for number in sorted(self._tiles)]
-        notes = [f"row {result.row}: {result.error}" for result in sorted(self._failed, key=lambda result: result.row)]
-        if batch.failed > TOLD:
-            notes.append(f"and {batch.failed - TOLD} more that failed")
+        notes = failures(self._failed, batch.failed)
         if batch.closed_by is not None:
             notes.insert(0, f"Nothing more is submitted. {batch.closed_by}")
         line = batch.line()
@@ -58,21 +53,17 @@ class Sheet:
 
     def _take_in(self) -> None:
         for number, (fields, status) in self._batch.under_way().items():
-            self._tiles[number] = self._tile(number, fields, status)
+            self._tiles[number] = row_tile(number, fields, status, self._batch.names)
         results = self._batch.finished[self._seen :]
         self._seen += len(results)
         for result in results:
-            tile = self._tile(result.row, result.fields, result.status)
-            self._tiles[result.row] = replace(tile, failed=result.failed)
+            self._tiles[result.row] = result_tile(result, self._batch.names)
         self._failed = [*self._failed, *(result for result in results if result.failed)][:TOLD]
         for number in sorted(self._tiles)[:-SHOWN]:
             del self._tiles[number]
         for result in results:
-            if result.row in self._tiles and result.video is not None:
-                self._tiles[result.row] = with_poster(self._tiles[result.row], result.video)
-
-    def _tile(self, row: int, fields: dict[str, Any], status: str) -> Tile:
-        return Tile(row, f"row {row}", self._batch.caption(fields), STATUS.get(status, status))
+            if result.row in self._tiles:
+                self._tiles[result.row] = poster_tile(self._tiles[result.row], result)
 
 
 class Surface(Protocol):

@@ -72,6 +72,11 @@ def in_marimo_cell() -> bool:
     return marimo is not None and bool(marimo.running_in_notebook())
 
 
+def in_notebook() -> bool:
+    """Whether what is printed here goes below a notebook's cell."""
+    return kernel_shell() is not None or in_marimo_cell()
+
+
 def takes_input() -> bool:
     """Whether ``input()`` reaches a person here: in a kernel, a terminal, and a marimo notebook that is edited.
 

@@ -447,7 +447,7 @@ def test_in_a_terminal_the_price_is_shown_the_person_is_asked_once_and_a_line_te
         assert text.count("2 clips to make (2 of 5 s), about $1.32.") == 1
         assert text.count("Make them? [y/N]") == 1
     assert "2 of 2 made" in sent
-    assert "<Results of 2 rows: 2 with a video, $1.32>" in sent
+    assert "<Results of 2 rows: 2 with a video, $1.32, simulated>" in sent
     assert len(submissions(vendor)) == 2
 
 
@@ -481,7 +481,10 @@ def test_a_sweep_is_a_priced_grid(vendor: SimulatorServer, tmp_path: Path, cat: 
     frame = sweep.wait(DEADLINE).to_pandas()
     assert list(zip(frame["prompt"], frame["cfg_scale"], strict=True)) == list(itertools.product(["in", "out"], scales))
     assert set(frame["status"]) == {"completed"}
-    assert sweep.caption(sweep.results[0].fields) == ["in", "CFG 0.2"]
+    lines = str(sweep.results._repr_html_()).split("<br>")
+    assert [(line.count("title="), line.count(">out<"), line.count(">CFG 0.8<")) for line in lines] == [
+        *((3, 0, 1), (3, 3, 1), (0, 0, 0))
+    ]
     assert len(submissions(vendor)) == 6
 
 

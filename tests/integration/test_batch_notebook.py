@@ -23,11 +23,13 @@ def test_the_batch_notebook_runs_and_what_would_cost_something_asks_first(serve:
     assert all(not cell.get("outputs") for cell in notebook.cells), "the notebook is kept without outputs"
     costly = new_code_cell(f'kw.batch(rows, api_key="{KEY}", base_url="{vendor.url}", keep=["label"])')
     costly.metadata["tags"] = ["raises-exception"]
-    notebook.cells.append(costly)
+    notebook.cells += [costly, later := new_code_cell("results")]
     kernel_sockets.client(notebook, tmp_path, timeout=170).execute()
 
     sheets = [html for cell in notebook.cells for html in pages(cell.get("outputs", [])) if "row 0" in html]
-    assert [sheet.count("<details>") for sheet in sheets] == [2, 4, 2, 2], "posters that open into players"
+    assert [sheet.count("<details>") for sheet in sheets] == [2, 4, 2, 2, 2], "posters that open into players"
+    assert sheets[-1] in pages(later.outputs), "results in a cell of their own show what the batch's cell does"
+    assert "3 rows: 2 with a video · 1 failed · simulated" in sheets[-1]
     assert all("simulated" in sheet and "<progress" not in sheet for sheet in sheets)
     assert len(list((tmp_path / "kling_videos" / "videos").glob("*.mp4"))) == 8
     assert len(nbformat.writes(notebook)) < 120_000

@@ -17,11 +17,12 @@ import pytest
 from kling_widget import ImageToVideoRequest, InvalidRequestError, KlingError, NotConfirmedError, batch_plan
 from kling_widget.backpressure import Turnstile, Window
 from kling_widget.batch_plan import Plan, ask, plan
-from kling_widget.batch_results import Result, Results, result_of
+from kling_widget.batch_results import Looks, Results
 from kling_widget.batch_rows import FIELDS, BatchRow, described, grid, rows_of
 from kling_widget.ledger import Row
 from kling_widget.ledger_transactions import Transactions
 from kling_widget.prepare import draft
+from kling_widget.row_results import Result, result_of
 from kling_widget.studio import Studio
 from tests.conftest import NOTEBOOKS
 
@@ -328,6 +329,19 @@ def test_results_are_in_the_order_of_the_rows_and_a_table_has_one_line_each() ->
     assert frame["error"][0] == "Not made."
     assert results.to_polars()["prompt"].to_list() == ["p0", "p1", "p2"]
     assert len(Results([]).to_pandas()) == len(Results([]).to_polars()) == 0
+
+
+def test_results_show_themselves_as_tiles_and_say_what_failed_and_what_is_simulated() -> None:
+    failed = [result(row, status="error", error=KlingError(f"<b>{row}</b>")) for row in range(7)]
+    results = Results([*failed, *(result(row, simulated=True) for row in range(7, 50))], Looks(("prompt",), columns=4))
+    shown = str(results._repr_html_())
+    assert "50 rows: 0 with a video · 7 failed · simulated · the first 36 are shown" in shown
+    assert (shown.count('title="row'), shown.count("<br>"), "<b>" in shown) == (36, 9, False)
+    assert ("row 4: &lt;b&gt;4" in shown, "row 5: &lt;b&gt;5" in shown) == (True, False)
+    assert "and 2 more that failed" in shown
+    part = str(results[7:9]._repr_html_())
+    assert (part.count('title="row'), part.count("<br>"), "failed" in part) == (2, 0, False)
+    assert str(Results([])._repr_html_()).count("0 rows") == 1
 
 
 def test_without_pandas_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
