@@ -177,7 +177,7 @@ class Elsewhere:
     def simulated(self) -> bool:
         """Whether a simulator makes it."""
         row = self.row
-        return self._maker.studio.simulated or (row is not None and row.time_factor is not None)
+        return self._maker.studio.simulated or (row is not None and row.simulated)
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._task.__await__()

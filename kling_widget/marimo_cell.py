@@ -77,14 +77,16 @@ def watch(ended: Future[T], timeout: float | None, html: Callable[[], str]) -> T
     import marimo
 
     end, shown = math.inf if timeout is None else time.monotonic() + timeout, ""
-    while not ended.done():
+    over: Future[None] = Future()  # waited for instead: what `ended` itself raises comes after the last look
+    ended.add_done_callback(lambda _: over.set_result(None))
+    while not over.done():
         if (now := html()) != shown:
             marimo.output.replace(marimo.Html(shown := now))
         left = end - time.monotonic()
         try:
-            background.wait(ended, max(0.0, min(TICK, left)))
+            background.wait(over, max(0.0, min(TICK, left)))
         except TimeoutError:
-            if left <= TICK and not ended.done():
+            if left <= TICK and not over.done():
                 raise
     marimo.output.replace(marimo.Html(html()))
     return ended.result()

@@ -97,7 +97,7 @@ def advice(request: ImageToVideoRequest) -> dict[str, str]:
     camera = request.camera_control
     kinds = {
         "tail_image_url": request.tail_image_url is not None and "a last frame",
-        "dynamic_masks": (request.static_mask is not None or request.dynamic_masks is not None) and "a motion brush",
+        "dynamic_masks": (request.static_mask is not None or bool(request.dynamic_masks)) and "a motion brush",
         "camera_control": camera is not None and "a camera",
     }
     given = {field: name for field, name in kinds.items() if name}

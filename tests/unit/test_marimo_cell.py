@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -53,6 +54,21 @@ def test_time_is_up_and_what_is_waited_for_goes_on(shown: list[str]) -> None:
         marimo_cell.watch(ended, 0.05, lambda: "none")
     assert shown == ["none"]
     assert not ended.done()
+
+
+def test_what_it_raises_comes_after_the_last_look(shown: list[str]) -> None:
+    ended: Future[str] = Future()
+    later = threading.Timer(0.1, ended.set_exception, [RuntimeError("the rows' own")])
+    states = iter(["none"])
+
+    def html() -> str:
+        if not shown:
+            later.start()
+        return next(states, "all")
+
+    with pytest.raises(RuntimeError, match="the rows' own"):
+        marimo_cell.watch(ended, None, html)
+    assert shown == ["none", "all"]
 
 
 def test_an_error_of_its_own_is_not_taken_for_the_time(shown: list[str]) -> None:

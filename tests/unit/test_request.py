@@ -129,6 +129,7 @@ def test_the_limit_on_prompts_is_advice_since_the_vendor_documents_none():
     [
         ({"tail_image_url": URL}, {}),
         ({"static_mask": URL, "dynamic_masks": []}, {}),
+        ({"tail_image_url": URL, "dynamic_masks": []}, {}),
         ({"camera_control": {"type": "simple", "config": {"zoom": 5, "pan": 0}}}, {}),
         (
             {"camera_control": {"type": "simple", "config": {"zoom": 5, "pan": -1}}},
