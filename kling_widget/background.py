@@ -222,9 +222,18 @@ def _turning(here: asyncio.AbstractEventLoop) -> Iterator[None]:
             handle.cancel()
 
 
-async def ended(future: Future[Any]) -> None:
-    """Await the end of a future, however it ends."""
-    await asyncio.wait([asyncio.ensure_future(bridge(future))])
+async def ended(future: Future[Any], timeout: float | None = None) -> None:
+    """Await the end of a future, however it ends, but no longer than so many seconds."""
+    waiting = asyncio.ensure_future(bridge(end_of(future)))
+    await asyncio.wait([waiting], timeout=timeout)
+    waiting.cancel()
+
+
+def end_of(future: Future[Any]) -> Future[None]:
+    """What is done when a future is, however that ends."""
+    over: Future[None] = Future()
+    future.add_done_callback(lambda _: over.set_result(None))
+    return over
 
 
 def wait(future: Future[T], timeout: float | None = None) -> T:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from .batch_rows import Rows
     from .studio import Studio
 
-STILL = "<small>marimo keeps this up to date below a cell that waits for it: <code>batch.wait()</code>.</small>"
+STILL = (
+    "<small>marimo keeps this up to date below a cell that waits for it: "
+    "<code>await batch</code>, or <code>batch.wait()</code>.</small>"
+)
 
 COLUMNS = 6  # tiles that fit side by side in a laptop's window
 
@@ -173,6 +176,8 @@ class Batch(BatchCourse):
 
     async def _wait_async(self) -> Results:
         with self._told_when_left():
+            if self._progress and in_marimo_cell():
+                return await marimo_cell.watch_async(self._ended, contact_sheet.Sheet(self).html)
             return await background.bridge(self._ended)
 
     def __iter__(self) -> Iterator[Result]:

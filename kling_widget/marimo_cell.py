@@ -60,7 +60,7 @@ def wait(generation: Generation, timeout: float | None) -> Video:
 
 
 def watch(ended: Future[T], timeout: float | None, html: Callable[[], str]) -> T:
-    """Wait, and keep what `html` gives in the cell's output meanwhile; it stays there.
+    """Wait in plain code, and keep what `html` gives in the cell's output meanwhile; it stays there.
 
     Parameters
     ----------
@@ -74,22 +74,44 @@ def watch(ended: Future[T], timeout: float | None, html: Callable[[], str]) -> T
     TimeoutError
         Time is up; what is being waited for goes on.
     """
-    import marimo
-
-    end, shown = math.inf if timeout is None else time.monotonic() + timeout, ""
-    over: Future[None] = Future()  # waited for instead: what `ended` itself raises comes after the last look
-    ended.add_done_callback(lambda _: over.set_result(None))
+    show, end = _output(), math.inf if timeout is None else time.monotonic() + timeout
+    over = background.end_of(ended)  # waited for instead: what it raises itself comes after the last look
     while not over.done():
-        if (now := html()) != shown:
-            marimo.output.replace(marimo.Html(shown := now))
+        show(html())
         left = end - time.monotonic()
         try:
             background.wait(over, max(0.0, min(TICK, left)))
         except TimeoutError:
             if left <= TICK and not over.done():
                 raise
-    marimo.output.replace(marimo.Html(html()))
+    show(html())
     return ended.result()
+
+
+async def watch_async(ended: Future[T], html: Callable[[], str]) -> T:
+    """As :func:`watch`, in a cell that awaits: its loop turns meanwhile."""
+    show, over = _output(), False
+    while not over:
+        over = ended.done()  # before the look, so that the last one is at the end
+        show(await background.bridge(background.start(background.in_thread(html))))
+        if not over:
+            await background.ended(ended, TICK)
+    return ended.result()
+
+
+def _output() -> Callable[[str], None]:
+    """What shows a piece of a page as the output of the cell that runs, if it is another than what is shown."""
+    import marimo
+
+    shown = ""
+
+    def show(html: str) -> None:
+        nonlocal shown
+        if html != shown:
+            shown = html
+            marimo.output.replace(marimo.Html(html))
+
+    return show
 
 
 def _wait_a_moment(generation: Generation, end: float, timeout: float | None) -> Video | None:

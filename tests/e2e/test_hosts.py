@@ -312,9 +312,17 @@ def _(batch, results):
     return
 """
 """Cells that end with a batch just begun, with waiting for it, and with the batch when it is over."""
+MARIMO_AWAITED_BATCH = MARIMO_BATCH.replace("def _(batch):", "async def _(batch):").replace(
+    "batch.wait()", "await batch"
+)
 
 
-@pytest.mark.parametrize("server", [hosts.marimo("edit", MARIMO_BATCH)], indirect=True, ids=["batch"])
+@pytest.mark.parametrize(
+    "server",
+    [hosts.marimo("edit", MARIMO_BATCH), hosts.marimo("edit", MARIMO_AWAITED_BATCH)],
+    indirect=True,
+    ids=["wait", "await"],
+)
 def test_marimo_batch(host: WatchedPage) -> None:
     page = host.page
     page.goto(f"{host.server.url}?access_token={host.server.token}", timeout=LOAD_TIMEOUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sys
 import threading
@@ -48,6 +49,37 @@ def test_what_is_waited_for_is_shown_anew_when_it_has_changed_and_at_the_end(sho
     assert shown == ["none", "one", "all"]
 
 
+async def test_a_cell_that_awaits_shows_it_too_and_its_loop_turns(shown: list[str]) -> None:
+    ended: Future[str] = Future()
+    states = iter(["none", "none", "one"])
+
+    def html() -> str:
+        state = next(states, "all")
+        if state == "one":
+            ended.set_result("results")
+        return state
+
+    async def turns() -> int:
+        count = 0
+        while not ended.done():
+            await asyncio.sleep(0.01)
+            count += 1
+        return count
+
+    results, count = await asyncio.gather(marimo_cell.watch_async(ended, html), turns())
+    assert results == "results"
+    assert shown == ["none", "one", "all"]
+    assert count > 5
+
+
+async def test_what_an_awaited_one_raises_comes_after_the_last_look(shown: list[str]) -> None:
+    ended: Future[str] = Future()
+    ended.set_exception(RuntimeError("the rows' own"))
+    with pytest.raises(RuntimeError, match="the rows' own"):
+        await marimo_cell.watch_async(ended, lambda: "all")
+    assert shown == ["all"]
+
+
 def test_time_is_up_and_what_is_waited_for_goes_on(shown: list[str]) -> None:
     ended: Future[str] = Future()
     with pytest.raises(TimeoutError):
@@ -81,4 +113,4 @@ def test_an_error_of_its_own_is_not_taken_for_the_time(shown: list[str]) -> None
 
     with pytest.raises(TimeoutError, match="the rows' own"):
         marimo_cell.watch(ended, None, html)
-    assert shown == ["none", "none"]
+    assert shown == ["none"]
