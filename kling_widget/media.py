@@ -163,8 +163,20 @@ def _decode_to(container: Any, stream: Any, start: float, stop: float | None) ->
 
 def picture(frame: Any) -> Image.Image:
     """A frame in RGB."""
-    rgb: Image.Image = frame.to_image(**untagged(frame))
+    rgb: Image.Image = converted(frame, format="rgb24", **untagged(frame)).to_image()
     return rgb
+
+
+def converted(frame: Any, *args: Any, **how: Any) -> Any:
+    """A frame in another size, pixel format or colour space; arguments as of PyAV's ``VideoFrame.reformat``.
+
+    That one (PyAV 19) leaves FFmpeg's scaler, which has threads of its own, to the calling thread for good. In a
+    process that is forked later Python takes apart what its other threads had, and FFmpeg waits there for ever for
+    threads that were not forked: `!ls` in a notebook never ended.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    return VideoReformatter().reformat(frame, *args, **how)
 
 
 def untagged(frame: Any) -> dict[str, str]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kling_widget.media import converted
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -156,7 +158,7 @@ def _planes(picture: Image, size: tuple[int, int], move: Move) -> list[Image]:
         picture.draft("RGB", large)  # decodes a large photograph at half, quarter or eighth size: much faster
     fitted = ImageOps.fit(picture.convert("RGB"), large, Image.Resampling.LANCZOS)
     frame = av.VideoFrame.from_image(fitted)  # type: ignore[no-untyped-call]
-    frame = frame.reformat(format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG")
+    frame = converted(frame, format="yuv420p", dst_colorspace="ITU601", dst_color_range="MPEG")
     planes = []
     for plane in frame.planes:
         padded = Image.frombytes("L", (plane.line_size, plane.height), bytes(plane))

@@ -58,3 +58,11 @@ def test_a_terminal_shows_its_repr(server: SimulatorServer, tmp_path: Path) -> N
     )  # fmt: skip
     assert "<Generation kw-" in ran.stdout
     assert "'The cat yawns'>" in ran.stdout
+
+
+@pytest.mark.parametrize("where", ["", ", simulate=True"])
+def test_a_shell_command_after_a_video_ends(kernel: Kernel, where: str) -> None:
+    """IPython forks for it, and PyAV 19 would leave threads of FFmpeg's to the child (`media.converted`)."""
+    kernel.run(f"import kling_widget as kw\nvideo = kw.generate('cat.png', 'The cat yawns'{where})")
+    (said,) = kernel.run("!echo alive")
+    assert said["text"].strip() == "alive"
