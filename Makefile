@@ -15,19 +15,23 @@ AT_ONCE += --max-worker-restart 0 -o faulthandler_timeout=420 -o faulthandler_ex
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types test-unit test-integration test-packaging test-front-end test-e2e browser postgres bench torture soak clean
+.PHONY: help demo test setup lint types test-newest-python test-unit test-integration test-packaging test-front-end test-e2e browser postgres bench torture soak clean
 
 help:
 	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
 	@echo "make test   lints, checks types, runs all tests"
-	@echo "parts:      lint types test-unit test-integration test-packaging test-front-end test-e2e bench setup clean"
+	@echo "parts:      lint types test-unit test-integration test-packaging test-front-end test-e2e"
+	@echo "            test-newest-python bench setup clean"
 	@echo "long runs:  torture (kills, broken network, random answers: 10 minutes), soak (a day in 6 minutes)"
 
 demo: $(STAMPS)/package
 	@$(PY) -m scripts.demo
 
-test: setup lint types test-front-end
+test: setup lint types test-front-end test-newest-python
 	@$(PYTEST) $(AT_ONCE) tests/unit tests/integration tests/packaging tests/e2e $(ARGS)
+
+test-newest-python: setup
+	@$(PHASE) "Tests on the newest Python" $(PY) -m scripts.newest_python test -q $(AT_ONCE)
 
 test-unit: $(STAMPS)/dev
 	@$(PYTEST) tests/unit $(ARGS)
@@ -67,7 +71,7 @@ soak: $(STAMPS)/dev
 clean:
 	rm -rf .venv .venv-* js/node_modules js/labextension tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts browser postgres
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts $(STAMPS)/newest-python browser postgres
 
 browser: $(STAMPS)/dev
 	@$(PY) -m scripts.browser
@@ -103,6 +107,10 @@ $(STAMPS)/kernels: $(STAMPS)/dev scripts/kernels.py scripts/thin_environments.py
 
 $(STAMPS)/bench: $(STAMPS)/dev scripts/bench.py scripts/thin_environments.py
 	@$(PHASE) "What we are compared with" $(PY) -m scripts.bench
+	@touch $@
+
+$(STAMPS)/newest-python: $(STAMPS)/dev scripts/newest_python.py scripts/make-venv
+	@$(PHASE) "Newest Python" $(PY) -m scripts.newest_python make
 	@touch $@
 
 $(STAMPS)/hosts: $(STAMPS)/dev scripts/hosts.py scripts/thin_environments.py

@@ -70,7 +70,7 @@ class PageFiles:
                 raise NotTakenError(f"{path.name} is too large for this page: {human_size(size)}.")
             data = path.read_bytes()
         except OSError as error:
-            raise NotTakenError(f"The file {path.name} was not there when this page was made.") from error
+            raise _gone(path) from error
         return f"data:{_media_type(data, path)};base64,{base64.b64encode(data).decode('ascii')}"
 
     def _find(self, address: str) -> Path:
@@ -85,14 +85,20 @@ class PageFiles:
         try:
             path = (self._base / name).resolve()
             there = path.is_file()
-        except (OSError, RuntimeError) as error:  # a name too long, links in a circle
+        except OSError as error:  # a name too long
             raise elsewhere from error
+        except RuntimeError as error:  # links in a circle; from Python 3.13 on simply not there
+            raise _gone(Path(name)) from error
         inside = [path.relative_to(folder) for folder in self._folders if path.is_relative_to(folder)]
         if not any(shown.parts and not any(part.startswith(".") for part in shown.parts) for shown in inside):
             raise elsewhere  # hidden files neither, as Jupyter Server has it
         if not there:
-            raise NotTakenError(f"The file {path.name} was not there when this page was made.")
+            raise _gone(path)
         return path
+
+
+def _gone(path: Path) -> NotTakenError:
+    return NotTakenError(f"The file {path.name} was not there when this page was made.")
 
 
 def _media_type(data: bytes, path: Path) -> str:

@@ -816,7 +816,7 @@ print(kw.batch([{"image": sys.argv[1], "prompt": "p"}], confirm=False, workspace
     environment = {**os.environ, "AIMLAPI_KEY": KEY, "KLING_WIDGET_BASE_URL": vendor.url}
     command = [sys.executable, "-c", code, str(cat), str(tmp_path / "clips")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=DEADLINE)
-    assert "1 rows: 1 with a video" in done.stdout, done.stderr
+    assert "1 row: 1 with a video" in done.stdout, done.stderr
 
 
 # The key

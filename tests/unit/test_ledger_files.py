@@ -58,6 +58,11 @@ def indexes_of(path: Path) -> set[str]:
         return {name for _, name, *_ in plain.execute("PRAGMA index_list(generations)")}
 
 
+def told(caught):
+    """How often the ledger warned. Python 3.13 warns of an earlier test's connection, too, whenever it is collected."""
+    return [warning.category for warning in caught].count(LedgerWarning)
+
+
 def test_an_older_ledger_is_brought_up_to_date_and_keeps_its_rows(tmp_path):
     path = old_ledger(tmp_path / "ledger.sqlite")
     ledger = Ledger(path)
@@ -170,7 +175,7 @@ def test_a_damaged_ledger_is_set_aside_whole_and_said_once(tmp_path, damage):
     broken = path.read_bytes()
     with pytest.warns(LedgerWarning, match="was damaged") as caught:
         fresh = Ledger(path)
-    assert len(caught) == 1
+    assert told(caught) == 1
     [kept] = tmp_path.glob("ledger.damaged-*Z.sqlite")
     assert kept.read_bytes() == broken
     assert kept.name in str(caught[0].message)
@@ -235,7 +240,7 @@ def test_whichever_page_is_damaged_it_is_noticed_and_the_file_kept_as_it_was(tmp
         broken = spoil(path, page)
         with pytest.warns(LedgerWarning, match="was damaged") as caught:
             use(path)
-        assert len(caught) == 1
+        assert told(caught) == 1
         [kept] = folder.glob("ledger.damaged-*.sqlite")
         assert kept.read_bytes() == broken
 
@@ -265,7 +270,7 @@ def test_what_reads_a_damaged_page_gets_the_rebuilt_ledger(tmp_path):
     with pytest.warns(LedgerWarning) as caught:
         found = ledger.rows(), other.rows()
     assert [[each.client_request_id for each in rows] for rows in found] == [["kw-7"], ["kw-7"]]
-    assert len(caught) == 1
+    assert told(caught) == 1
 
 
 def test_a_workspace_looks_at_all_of_its_ledger_beside_the_first_use(tmp_path):
