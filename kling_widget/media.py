@@ -170,9 +170,9 @@ def picture(frame: Any) -> Image.Image:
 def converted(frame: Any, *args: Any, **how: Any) -> Any:
     """A frame in another size, pixel format or colour space; arguments as of PyAV's ``VideoFrame.reformat``.
 
-    That one (PyAV 19) leaves FFmpeg's scaler, which has threads of its own, to the calling thread for good. In a
-    process that is forked later Python takes apart what its other threads had, and FFmpeg waits there for ever for
-    threads that were not forked: `!ls` in a notebook never ended.
+    That one (since PyAV 19, PyAV-Org/PyAV#2379) leaves FFmpeg's scaler, which has threads of its own, to the calling
+    thread for good. In a process that is forked later Python takes apart what its other threads had, and FFmpeg waits
+    there for ever for threads that were not forked: `!ls` in a notebook never ended.
     """
     from av.video.reformatter import VideoReformatter
 
