@@ -26,6 +26,8 @@ PARTS = ("sk-seCretKEY", "7f3a9c0d51e2")
 """The key in two halves, so that it is in no source line that a traceback shows."""
 
 NOBODY = "http://127.0.0.1:9"
+DEEP: dict[str, Any] = {"max_group_depth": 99} if sys.version_info >= (3, 11) else {}
+"""All of an exception group, which Python has from 3.11 on."""
 """The discard port, where nothing listens."""
 
 
@@ -54,7 +56,7 @@ def everything_of(error: BaseException | None) -> str:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         shown = traceback.TracebackException(
-            type(error), error, from_pytest(error.__traceback__), capture_locals=True, max_group_depth=99
+            type(error), error, from_pytest(error.__traceback__), capture_locals=True, **DEEP
         )
         text += "".join(shown.format()) + repr(error) + str(error) + repr(vars(error)) + repr(error.args)
         error = error.__cause__ or error.__context__
