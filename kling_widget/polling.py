@@ -248,7 +248,8 @@ def next_delay(elapsed: float, expected: Expectation, jitter: float, retry_after
     else:
         delay = expected.following(elapsed, spread)
         if elapsed > expected._tail:
-            delay = max(delay, TAIL * elapsed * spread)
+            planned = 0.0 if math.isinf(delay) else delay  # past all that is expected nothing is planned any more
+            delay = max(planned, TAIL * elapsed * spread)
     delay = min(max(delay, FASTEST), SLOWEST)
     return delay if retry_after is None else max(delay, retry_after)
 

@@ -142,6 +142,17 @@ def test_a_fixed_interval_would_not_pass():
     assert lag_ratio(watched) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.parametrize("factor", [1.0, 20.0, 600.0])
+def test_long_past_all_that_is_expected_it_is_a_share_of_the_time_so_far(factor):
+    """A clip lay ready and nobody asked; on a fast simulator, too, where two minutes are a day of the vendor's."""
+    expected = polling.expect(5, time_factor=factor)
+    for times in (20, 40, 100):
+        elapsed = times * expected.median
+        assert polling.next_delay(elapsed, expected, 0.5) == pytest.approx(
+            min(max(polling.TAIL * elapsed, polling.FASTEST), polling.SLOWEST)
+        )
+
+
 def test_no_later_than_the_vendors_sample_with_fewer_questions():
     watched = as_late_as(SAMPLE, USUAL, 100)
     theirs = fixed(SAMPLE, watched)
