@@ -127,11 +127,12 @@ class Results(Sequence[Result]):
         return polars.DataFrame(rows, infer_schema_length=None)
 
     def _parts(self) -> list[str]:
-        made, usd = sum(result.place is not None for result in self), self.usd
+        made, failed, left = sum(result.place is not None for result in self), len(self.failed), len(self.left)
+        usd = self.usd
         parts = [
             f"{len(self):,} {'row' if len(self) == 1 else 'rows'}: {made:,} with a video",
-            f"{len(self.failed):,} failed" if len(self.failed) else "",
-            f"{len(self.left):,} not submitted" if len(self.left) else "",
+            f"{failed:,} failed" if failed else "",
+            f"{left:,} not submitted" if left else "",
             dollars(usd) if usd else "",
             "simulated" if any(result.simulated for result in self) else "",
         ]

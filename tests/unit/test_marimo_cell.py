@@ -6,6 +6,7 @@ import asyncio
 import io
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import SimpleNamespace
 
@@ -23,6 +24,19 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return held
 
 
+def three_looks(ended: Future[str]) -> Callable[[], str]:
+    """What is shown: the same twice, then another state, in which it ends."""
+    states = iter(["none", "none", "one"])
+
+    def html() -> str:
+        state = next(states, "all")
+        if state == "one":
+            ended.set_result("results")
+        return state
+
+    return html
+
+
 @pytest.mark.parametrize(("mode", "can"), [("edit", True), ("run", False)])
 def test_a_marimo_app_asks_nobody_even_if_a_terminal_serves_it(
     monkeypatch: pytest.MonkeyPatch, mode: str, can: bool
@@ -37,27 +51,12 @@ def test_a_marimo_app_asks_nobody_even_if_a_terminal_serves_it(
 
 def test_what_is_waited_for_is_shown_anew_when_it_has_changed_and_at_the_end(shown: list[str]) -> None:
     ended: Future[str] = Future()
-    states = iter(["none", "none", "one"])
-
-    def html() -> str:
-        state = next(states, "all")
-        if state == "one":
-            ended.set_result("results")
-        return state
-
-    assert marimo_cell.watch(ended, None, html) == "results"
+    assert marimo_cell.watch(ended, None, three_looks(ended)) == "results"
     assert shown == ["none", "one", "all"]
 
 
 async def test_a_cell_that_awaits_shows_it_too_and_its_loop_turns(shown: list[str]) -> None:
     ended: Future[str] = Future()
-    states = iter(["none", "none", "one"])
-
-    def html() -> str:
-        state = next(states, "all")
-        if state == "one":
-            ended.set_result("results")
-        return state
 
     async def turns() -> int:
         count = 0
@@ -66,7 +65,7 @@ async def test_a_cell_that_awaits_shows_it_too_and_its_loop_turns(shown: list[st
             count += 1
         return count
 
-    results, count = await asyncio.gather(marimo_cell.watch_async(ended, html), turns())
+    results, count = await asyncio.gather(marimo_cell.watch_async(ended, three_looks(ended)), turns())
     assert results == "results"
     assert shown == ["none", "one", "all"]
     assert count > 5
