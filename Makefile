@@ -15,23 +15,26 @@ AT_ONCE += --max-worker-restart 0 -o faulthandler_timeout=420 -o faulthandler_ex
 PHASE := sh scripts/phase
 
 .NOTPARALLEL:
-.PHONY: help demo test setup lint types test-newest-python test-unit test-integration test-packaging test-front-end test-e2e browser postgres bench torture soak clean
+.PHONY: help demo test setup lint types test-newest-python test-lowest-dependencies test-unit test-integration test-packaging test-front-end test-e2e browser postgres bench torture soak clean
 
 help:
 	@echo "make demo   opens JupyterLab on the quickstart, on the simulator: no key, no cost"
 	@echo "make test   lints, checks types, runs all tests"
 	@echo "parts:      lint types test-unit test-integration test-packaging test-front-end test-e2e"
-	@echo "            test-newest-python bench setup clean"
+	@echo "            test-newest-python test-lowest-dependencies bench setup clean"
 	@echo "long runs:  torture (kills, broken network, random answers: 10 minutes), soak (a day in 6 minutes)"
 
 demo: $(STAMPS)/package
 	@$(PY) -m scripts.demo
 
-test: setup lint types test-front-end test-newest-python
+test: setup lint types test-front-end test-newest-python test-lowest-dependencies
 	@$(PYTEST) $(AT_ONCE) tests/unit tests/integration tests/packaging tests/e2e $(ARGS)
 
 test-newest-python: setup
 	@$(PHASE) "Tests on the newest Python" $(PY) -m scripts.newest_python test -q $(AT_ONCE)
+
+test-lowest-dependencies: setup
+	@$(PHASE) "Tests on the lowest dependencies" $(PY) -m scripts.lowest_dependencies test -q $(AT_ONCE)
 
 test-unit: $(STAMPS)/dev
 	@$(PYTEST) tests/unit $(ARGS)
@@ -71,7 +74,7 @@ soak: $(STAMPS)/dev
 clean:
 	rm -rf .venv .venv-* js/node_modules js/labextension tests/e2e/standin/node_modules kling_widget/static test-results .mypy_cache .ruff_cache .pytest_cache
 
-setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts $(STAMPS)/newest-python browser postgres
+setup: $(STAMPS)/dev $(STAMPS)/node_modules $(STAMPS)/standin $(STAMPS)/kernels $(STAMPS)/hosts $(STAMPS)/newest-python $(STAMPS)/lowest-dependencies browser postgres
 
 browser: $(STAMPS)/dev
 	@$(PY) -m scripts.browser
@@ -111,6 +114,10 @@ $(STAMPS)/bench: $(STAMPS)/dev scripts/bench.py scripts/thin_environments.py
 
 $(STAMPS)/newest-python: $(STAMPS)/dev scripts/newest_python.py scripts/make-venv
 	@$(PHASE) "Newest Python" $(PY) -m scripts.newest_python make
+	@touch $@
+
+$(STAMPS)/lowest-dependencies: $(STAMPS)/dev scripts/lowest_dependencies.py scripts/thin_environments.py
+	@$(PHASE) "Lowest dependencies" $(PY) -m scripts.lowest_dependencies make
 	@touch $@
 
 $(STAMPS)/hosts: $(STAMPS)/dev scripts/hosts.py scripts/thin_environments.py

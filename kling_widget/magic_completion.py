@@ -27,7 +27,8 @@ _NO_PICTURES = (
     types.NoneType,
 )
 
-_MAGIC = re.compile(r"\s*(?:[^\s=%]+\s*=\s*)?(%%?)kling\s+")  # also after "w ="
+MAGIC = re.compile(r"\s*(?:[^\s=%]+\s*=\s*)?(%%?)kling\s+")
+"""How a line begins on which offers can be made, also after ``w =``."""
 
 Offer = tuple[str, str]
 """What is put in place of the word, and its kind, in IPython's words: ``param``, ``path``, ``instance``."""
@@ -49,7 +50,7 @@ def offers(line: str, cursor: int, names: Mapping[str, Any]) -> tuple[str, list[
     -------
     The piece of the line before the cursor that an offer replaces, and the offers; None where we know of none.
     """
-    magic = _MAGIC.match(line[:cursor])
+    magic = MAGIC.match(line[:cursor])
     if magic is None:
         return None
     options = CELL if magic[1] == "%%" else LINE

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.magic import needs_local_scope, no_var_expand
 
 from . import camera
 from .errors import InvalidRequestError, KlingError, MissingKeyError
-from .magic_completion import offers
 from .magic_options import CELL, KEY, LINE, Options
+from .magic_tab import Tab
 from .notebook_files import kernel_shell
 from .rules import check_cfg_scale, check_duration, check_text
 
@@ -44,7 +43,7 @@ def load_ipython_extension(shell: Any) -> None:
     magics = Magics(shell)
     shell.register_magic_function(magics.open_widget, "line", NAME)
     shell.register_magic_function(magics.make_video, "cell", NAME)
-    shell.Completer.custom_matchers.append(magics.complete)
+    magics.tab.plug_in()
     shell.input_transformers_cleanup.append(_give_a_body)
 
 
@@ -53,7 +52,7 @@ def unload_ipython_extension(shell: Any) -> None:
     registered = shell.magics_manager.magics
     magics = registered["line"].pop(NAME).__self__
     del registered["cell"][NAME]
-    shell.Completer.custom_matchers.remove(magics.complete)
+    magics.tab.take_out()
     shell.input_transformers_cleanup.remove(_give_a_body)
 
 
@@ -61,7 +60,7 @@ class Magics:
     """The two magics of a shell."""
 
     def __init__(self, shell: Any) -> None:
-        self.shell = shell
+        self.shell, self.tab = shell, Tab(shell)
 
     @needs_local_scope
     @no_var_expand  # IPython would put an object's text in place of {img}
@@ -94,17 +93,6 @@ class Magics:
             print(options.format_help())
             return None
         return given
-
-    @context_matcher()
-    def complete(self, context: Any) -> dict[str, Any]:
-        """What the Tab key offers (IPython's matcher API v2, the same in IPython 8 and 9)."""
-        names = {name: it for name, it in self.shell.user_ns.items() if name not in self.shell.user_ns_hidden}
-        found = offers(context.line_with_cursor, context.cursor_position, names)
-        if found is None:
-            return {"completions": []}
-        typed, texts = found
-        completions = [SimpleCompletion(text, type=kind) for text, kind in texts]
-        return {"completions": completions, "matched_fragment": typed, "suppress": True, "ordered": True}
 
 
 def _widget(given: Namespace) -> KlingWidget:

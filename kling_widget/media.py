@@ -69,7 +69,7 @@ def opened_at_first_frame(path: str | os.PathLike[str]) -> Iterator[tuple[MediaI
         frame = next(container.decode(stream), None)
         if frame is None:
             raise _unreadable(path, "it has no frames")
-        yield _info(container, stream), frame
+        yield _info(container, stream, frame.format.name), frame
 
 
 def frame_at(path: str | os.PathLike[str], when: float | Literal["first", "last"]) -> Image.Image:
@@ -130,7 +130,8 @@ def _unreadable(path: str | os.PathLike[str], reason: str) -> DownloadError:
     )
 
 
-def _info(container: Any, stream: Any) -> MediaInfo:
+def _info(container: Any, stream: Any, pix_fmt: str | None = None) -> MediaInfo:
+    """What the header says; the pixel format of H.264 is in none, and known to some FFmpegs once a frame is decoded."""
     fps = float(stream.average_rate or stream.base_rate or 0)
     duration = _seconds(container, stream)
     return MediaInfo(
@@ -140,7 +141,7 @@ def _info(container: Any, stream: Any) -> MediaInfo:
         fps=fps,
         frames=stream.frames or round(duration * fps),
         codec=stream.codec_context.name,
-        pix_fmt=stream.codec_context.pix_fmt or "",
+        pix_fmt=pix_fmt or stream.codec_context.pix_fmt or "",
     )
 
 
@@ -167,16 +168,17 @@ def picture(frame: Any) -> Image.Image:
     return rgb
 
 
-def converted(frame: Any, *args: Any, **how: Any) -> Any:
+def converted(frame: Any, **how: Any) -> Any:
     """A frame in another size, pixel format or colour space; arguments as of PyAV's ``VideoFrame.reformat``.
 
     That one (since PyAV 19, PyAV-Org/PyAV#2379) leaves FFmpeg's scaler, which has threads of its own, to the calling
     thread for good. In a process that is forked later Python takes apart what its other threads had, and FFmpeg waits
-    there for ever for threads that were not forked: `!ls` in a notebook never ended.
+    there for ever for threads that were not forked: `!ls` in a notebook never ended. One thread is as fast for a single
+    frame as one for each processor, and is there also where the machine gives no more (PyAV-Org/PyAV#2281).
     """
     from av.video.reformatter import VideoReformatter
 
-    return VideoReformatter().reformat(frame, *args, **how)
+    return VideoReformatter().reformat(frame, threads=1, **how)
 
 
 def untagged(frame: Any) -> dict[str, str]:

@@ -85,8 +85,8 @@ def _encoded(frame: Any, small: Small) -> bytes:
 def _scaled(frame: Any, edge: int, pixels: str, limits: str) -> Any:
     width, height = _fitted(frame.width, frame.height, edge)
     scaled = media.converted(
-        frame, width, height, pixels, **media.untagged(frame), dst_colorspace="ITU601", dst_color_range=limits,
-        interpolation="AREA",
+        frame, width=width, height=height, format=pixels, **media.untagged(frame), dst_colorspace="ITU601",
+        dst_color_range=limits, interpolation="AREA",
     )  # fmt: skip
     scaled.pts = 0
     return scaled

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat.v4 import new_code_cell, new_notebook
 
 from kling_widget.simulator import SimulatorServer
+from scripts.kernels import NEWEST, jupyter_path
 from tests import kernel_sockets
 
 from .conftest import KEY
@@ -51,13 +53,24 @@ class Kernel:
         """The text of an expression's value."""
         return str(self.run(expression)[-1]["data"]["text/plain"])
 
+    def completions(self, line: str) -> list[str]:
+        """What the line becomes by each of the Tab key's offers."""
+        channel = self.client.kc
+        asked = channel.complete(line)
+        while (reply := run_sync(channel.get_shell_msg)(timeout=LIMIT))["parent_header"].get("msg_id") != asked:
+            pass
+        offers = reply["content"]
+        return [line[: offers["cursor_start"]] + text + line[offers["cursor_end"] :] for text in offers["matches"]]
+
 
 @contextmanager
-def started(folder: Path, environment: Mapping[str, str]) -> Iterator[Kernel]:
-    """A kernel that works in this folder."""
-    client = kernel_sockets.client(new_notebook(), folder, timeout=LIMIT)
-    with client.setup_kernel(env=dict(environment)):
-        yield Kernel(client)
+def started(folder: Path, environment: Mapping[str, str], kernel: str = NEWEST) -> Iterator[Kernel]:
+    """A kernel that works in this folder; `kernel` is its name (scripts/kernels.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JUPYTER_PATH", jupyter_path())
+        client = kernel_sockets.client(new_notebook(), folder, timeout=LIMIT, kernel_name=kernel)
+        with client.setup_kernel(env=dict(environment)):
+            yield Kernel(client)
 
 
 def pages(outputs: list[Any]) -> list[str]:

@@ -630,7 +630,7 @@ def test_a_stop_that_no_worker_hears_holds_when_the_line_is_back(
         busy = others.map(_until_there, [free] * 2 * WORKERS, range(2 * WORKERS))  # every thread there is
         eventually(lambda: sum(map(len, others.processing().values())) == len(busy))
         batch = start_on(vendor, tmp_path, rows_of(cat, 8), executor=client, concurrency=4)
-        eventually(lambda: others.run_on_scheduler(_handed_in) == len(busy) + 4)
+        eventually(lambda: len(set().union(*others.run(_tasks_known).values())) == len(busy) + 4)
         with line.down_for(batch):
             batch.stop()
             # No worker can hear of it, and what it has would run: until the scheduler has noticed, and has told it.
@@ -664,10 +664,6 @@ def held_back(cat: Path, many: int, again: threading.Event) -> Iterator[Any]:
         if number == 4:
             again.wait(DEADLINE)
         yield row
-
-
-def _handed_in(dask_scheduler: Any) -> int:
-    return len(dask_scheduler.tasks)
 
 
 def _tasks_known(dask_worker: Any) -> set[str]:

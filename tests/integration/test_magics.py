@@ -20,6 +20,7 @@ from PIL import Image
 from kling_widget.money import dollars
 from kling_widget.simulator import Fault, SimulatorServer, SimulatorSettings
 from kling_widget.simulator.settings import PRICE_USD
+from scripts.kernels import COLAB, NEWEST
 from tests import kernel_sockets
 
 from .conftest import FAST, KEY, Serve, submissions
@@ -49,9 +50,13 @@ def environment(server: SimulatorServer, folder: Path) -> dict[str, str]:
     return environment_of(server, folder)
 
 
-@pytest.fixture(scope="module")
-def kernel(folder: Path, environment: dict[str, str]) -> Iterator[Kernel]:
-    with started(folder, environment) as kernel:
+@pytest.fixture(scope="module", params=[NEWEST, COLAB])
+def kernel(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: SimulatorServer
+) -> Iterator[Kernel]:
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "my cat.png").write_bytes(picture())
+    with started(folder, environment_of(server, folder), request.param) as kernel:
         kernel.run("from PIL import Image\nimg = Image.new('RGB', (400, 300), (200, 30, 30))\n%load_ext kling_widget")
         yield kernel
 
@@ -103,6 +108,12 @@ def test_variables_are_the_pictures_they_hold(kernel: Kernel, server: SimulatorS
     assert kernel.value("_.width > _.height") == "True"
     assert colour(sent(server)["image_url"]) == pytest.approx((200, 30, 30), abs=4)  # JPEG
     assert colour(sent(server)["tail_image_url"]) == pytest.approx((30, 30, 200), abs=4)
+
+
+def test_tab_offers_what_the_magic_knows(kernel: Kernel) -> None:
+    assert set(kernel.completions("%%kling --du")) == {"%%kling --duration"}
+    assert '%%kling "my cat.png"' in kernel.completions('%%kling "my')
+    assert "%%kling {img}" in kernel.completions("%%kling {im")
 
 
 def test_without_waiting_the_generation_is_bound_at_once(kernel: Kernel, server: SimulatorServer) -> None:
