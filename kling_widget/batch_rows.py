@@ -116,6 +116,10 @@ def rows_of(given: Any, common: Mapping[str, Any], keep: Iterable[str] = ()) -> 
             f"A {type(given).__name__} has no rows.",
             hint="Give a list of mappings or pictures, a mapping of columns, a DataFrame, or anything that iterates.",
         )
+    if _is_one_picture(given):  # which iterates, over its lines
+        raise InvalidRequestError(
+            f"This {type(given).__name__} is one picture, not rows.", hint="Give a list of pictures, or of mappings."
+        )
     # Not whatever has a length: tqdm(generator, total=…) has one, and gives its rows only once.
     repeats = isinstance(given, (Set, ValuesView)) or hasattr(given, "__getitem__")
     length = len(given) if repeats and isinstance(given, Sized) else None
@@ -214,6 +218,12 @@ def _address(name: str, value: Any) -> Any:
     """A picture of a request in a form that is read as one: a request may hold bare Base64."""
     bare = name in PICTURE_FIELDS and ":" not in value[:16]
     return f"data:;base64,{value}" if bare else value
+
+
+def _is_one_picture(given: Any) -> bool:
+    """A file, or an array of height and width, and perhaps of 1, 3 or 4 channels."""
+    ndim = getattr(given, "ndim", None)
+    return hasattr(given, "read") or ndim == 2 or (ndim == 3 and given.shape[-1] in (1, 3, 4))
 
 
 def _is_frame(given: Any, package: str) -> bool:

@@ -17,10 +17,11 @@ EDGE = 480  # pixels; ours: sharp enough at the size a clip is shown in a notebo
 LIMIT = 25_000  # bytes; as of a picture's preview (`picture_codec.MAX_THUMBNAIL`)
 _SMALLEST = 16  # pixels, from which on no picture is made smaller
 
+_ONCE = ("yuv420p", "MPEG")  # pixel format and range of what all small pictures are made from
 # By kind: FFmpeg's encoder, its pixel format and range, and its options from the best quality to the worst we show.
 _ENCODERS: dict[str, tuple[str, str, str, tuple[dict[str, str], ...]]] = {
     "WEBP": (
-        "libwebp", "yuv420p", "MPEG",
+        "libwebp", *_ONCE,
         # compression_level 1: a quarter of the time of 4 for a sixth more bytes, measured on a frame full of grain
         tuple({"quality": str(quality), "compression_level": "1"} for quality in (82, 70, 55, 40)),
     ),
@@ -60,7 +61,7 @@ def first_look(path: str | os.PathLike[str], wanted: Sequence[Small]) -> tuple[m
     """
     with media.opened_at_first_frame(path) as (info, frame):
         # The full size is gone through once only, whatever is made of it.
-        once = _scaled(frame, max(small.edge for small in wanted), "yuv420p", "MPEG")
+        once = _scaled(frame, max(small.edge for small in wanted), *_ONCE)
         return info, [_encoded(once, small) for small in wanted]
 
 
@@ -74,7 +75,9 @@ def _encoded(frame: Any, small: Small) -> bytes:
         return small_picture(media.picture(frame), small.edge, small.limit, small.kind)
     edge = small.edge
     while True:
-        scaled = _scaled(frame, edge, pixels, limits)
+        # FFmpeg 8.0 (in PyAV 17) copies odd heights without the last line of colour: it was green, or anything else.
+        is_so = (pixels, limits) == _ONCE and max(frame.width, frame.height) <= edge
+        scaled = frame if is_so else _scaled(frame, edge, pixels, limits)
         for options in qualities:
             data = _encode(scaled, name, options)
             if len(data) <= small.limit or edge <= _SMALLEST:

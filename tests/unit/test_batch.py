@@ -122,6 +122,21 @@ def test_what_has_no_rows_is_told(given: Any) -> None:
         rows_of(given, {})
 
 
+@pytest.mark.parametrize("shape", [(300, 400), (300, 400, 1), (300, 400, 3), (300, 400, 4)])
+def test_a_picture_that_iterates_is_no_row_for_each_of_its_lines(shape: tuple[int, ...]) -> None:
+    picture = np.zeros(shape, dtype="uint8")
+    with pytest.raises(InvalidRequestError, match="This ndarray is one picture, not rows.") as caught:
+        rows_of(picture, {})
+    assert "Give a list of pictures" in caught.value.hint
+    assert len(fields_of(np.stack([picture, picture]))) == 2
+    assert len(fields_of(np.array(["a.png", "b.png"]))) == 2
+
+
+def test_a_file_is_one_picture(tmp_path: Path) -> None:
+    with (tmp_path / "cat.png").open("wb+") as file, pytest.raises(InvalidRequestError, match="is one picture"):
+        rows_of(file, {})
+
+
 def test_a_generator_is_not_touched_before_it_is_read() -> None:
     rows = rows_of(itertools.count(), {"prompt": "p"})
     assert rows.length is None
@@ -139,7 +154,7 @@ class OnlyOnce:
 
 
 def test_only_what_can_be_read_again_is_counted_before() -> None:
-    assert [rows_of(given, {}).length for given in (["a"], {"a"}, {"a": 1}.values(), np.zeros((4, 3, 3)))] == [
+    assert [rows_of(given, {}).length for given in (["a"], {"a"}, {"a": 1}.values(), np.zeros((4, 3, 3, 3)))] == [
         1,
         1,
         1,
