@@ -125,7 +125,7 @@ def test_what_has_no_rows_is_told(given: Any) -> None:
 @pytest.mark.parametrize("shape", [(300, 400), (300, 400, 1), (300, 400, 3), (300, 400, 4)])
 def test_a_picture_that_iterates_is_no_row_for_each_of_its_lines(shape: tuple[int, ...]) -> None:
     picture = np.zeros(shape, dtype="uint8")
-    with pytest.raises(InvalidRequestError, match="This ndarray is one picture, not rows.") as caught:
+    with pytest.raises(InvalidRequestError, match="This ndarray is one picture, not rows") as caught:
         rows_of(picture, {})
     assert "Give a list of pictures" in caught.value.hint
     assert len(fields_of(np.stack([picture, picture]))) == 2
