@@ -193,11 +193,8 @@ def _finish(partial: Path, target: Path, seal: Callable[[Path], object]) -> None
         partial.unlink()
         raise StaleUrlError("The video that came is cut short or damaged.", hint="Try again.")
     seal(partial)
-    descriptor = os.open(partial, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with open(partial, "r+b") as file:  # Windows flushes no file that is open for reading only
+        os.fsync(file.fileno())
     os.replace(partial, target)
 
 

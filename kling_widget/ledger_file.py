@@ -199,6 +199,7 @@ def _error(path: Path, said: str, money: str) -> KlingError:
     elsewhere = "Choose another with workspace=… or KLING_WIDGET_WORKSPACE."
     known = (
         ("locked", "another program holds it", "Close what holds it, then try again."),
+        ("another process", "another program holds it", "Close what holds it, then try again."),  # in Windows' words
         ("full", "the disk is full", "Make room, then try again."),
         ("No space left", "the disk is full", "Make room, then try again."),
         ("readonly", "its folder or file is read-only", elsewhere),

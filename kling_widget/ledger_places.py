@@ -70,6 +70,7 @@ class LedgerFile:
     def __init__(self, path: Path, records: Records | None = None) -> None:
         self.path = path
         self._records = records or partial(found_rows, path.parent)
+        self._engine: sa.Engine | None = None
 
     def prepare(self) -> None:
         """Made where it isn't there, brought up to date, or set aside and rebuilt where it is damaged."""
@@ -78,11 +79,16 @@ class LedgerFile:
     def look_through(self) -> None:
         """Read every page once; a file that cannot be read now says nothing about what is in it."""
         with suppress(sqlite3.OperationalError):
-            repair(self.path, self._records)
+            repair(self.path, self._records, let_go=self._let_go)
 
     def engine(self) -> sa.Engine:
         """Connections whose every commit survives a power cut."""
-        return engine_on(self.path)
+        self._engine = engine_on(self.path)
+        return self._engine
+
+    def _let_go(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
 
     def identity(self) -> object:
         """Another kernel may have set the file aside and made a new one of the same name."""
@@ -105,7 +111,7 @@ class LedgerFile:
                 yield
         except DamageFoundError:
             with explained(self.path, money):
-                repair(self.path, self._records, thorough=True)
+                repair(self.path, self._records, thorough=True, let_go=self._let_go)
             raise
         except KlingError as error:
             # A file that another thread or kernel is setting aside complains of anything, such as a "disk I/O error".

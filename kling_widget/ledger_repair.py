@@ -57,7 +57,9 @@ def prepare_file(path: Path, records: Records) -> None:
         _create(path, records)
 
 
-def repair(path: Path, records: Records, *, thorough: bool = False) -> None:
+def repair(
+    path: Path, records: Records, *, thorough: bool = False, let_go: Callable[[], object] = lambda: None
+) -> None:
     """Look at all of a ledger; where it is damaged, set it aside and rebuild it.
 
     Parameters
@@ -66,6 +68,8 @@ def repair(path: Path, records: Records, *, thorough: bool = False) -> None:
         As of :func:`prepare_file`.
     thorough
         As of :func:`~kling_widget.ledger_file.look_through`.
+    let_go
+        Closes what has it open here: Windows gives no other name to an open file.
 
     Raises
     ------
@@ -76,12 +80,14 @@ def repair(path: Path, records: Records, *, thorough: bool = False) -> None:
     try:
         whole(path)
     except DamagedLedgerError:
-        _set_aside(path, records, whole)
+        _set_aside(path, records, whole, let_go)
         if not path.exists():
             _create(path, records)
 
 
-def _set_aside(path: Path, records: Records, look: Callable[[Path], object]) -> None:
+def _set_aside(
+    path: Path, records: Records, look: Callable[[Path], object], let_go: Callable[[], object] = lambda: None
+) -> None:
     """Look again, now that nobody else repairs it, and move it out of the way with its -wal and -shm."""
     with _one_at_a_time(path):
         if not path.exists():
@@ -89,6 +95,7 @@ def _set_aside(path: Path, records: Records, look: Callable[[Path], object]) -> 
         try:
             look(path)
         except DamagedLedgerError as damage:
+            let_go()
             kept = _move(path)
             found = len(list(records()))
             warnings.warn(

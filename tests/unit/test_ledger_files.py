@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,7 @@ from kling_widget.ledger import Ledger, Row
 from kling_widget.ledger_repair import LedgerWarning
 from kling_widget.ledger_schema import SCHEMA_VERSION, table, values_of
 from kling_widget.workspace import Workspace
+from tests import windows_files
 
 VERSION_0 = """
 CREATE TABLE generations (
@@ -245,6 +246,13 @@ def test_whichever_page_is_damaged_it_is_noticed_and_the_file_kept_as_it_was(tmp
         assert kept.read_bytes() == broken
 
 
+@pytest.fixture(params=[nullcontext, windows_files.refused], ids=["linux", "as on windows"])
+def files(request):
+    with request.param():
+        yield
+
+
+@pytest.mark.usefixtures("files")
 def test_a_damaged_page_that_is_touched_submits_nothing_and_is_not_written_over(tmp_path):
     path = tmp_path / "ledger.sqlite"
     ledger_of(path, 2000)
