@@ -143,7 +143,8 @@ def start(
     variables = {**environment, **own_jupyter(home, runtime), "JUPYTER_TOKEN": token}
     command = [
         *(str(python), "-m", application, "--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
-        *("--ServerApp.port_retries=200", "--LabApp.extension_manager=readonly", *arguments),
+        # Any free port: from 8888 on, two servers that start at once choose the same, and the second ends.
+        *("--ServerApp.port=0", "--LabApp.extension_manager=readonly", *arguments),
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")
