@@ -38,7 +38,7 @@ def main() -> int:
     home = Path(sys.prefix) / "demo"
     signal.signal(signal.SIGTERM, interrupted)
     try:
-        server = start(home, ROOT, environment=environment)
+        server = start(home, ROOT, environment=environment, port=8888)
     except ServerFailed as failure:
         print(failure, file=sys.stderr)
         return 1

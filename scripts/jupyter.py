@@ -113,6 +113,7 @@ def start(
     application: str = "jupyterlab",
     python: str | Path = sys.executable,
     runtime: Path | None = None,
+    port: int = 0,
 ) -> RunningServer:
     """Starts a Jupyter server on a free port of 127.0.0.1 and returns when it answers.
 
@@ -132,6 +133,9 @@ def start(
         Of which environment.
     runtime
         Where its connection files go, if not into `home`.
+    port
+        From which on it takes the first free one; 0 is any. Of two that begin at one port at once, both choose the
+        same, and the second ends.
 
     Raises
     ------
@@ -143,8 +147,12 @@ def start(
     variables = {**environment, **own_jupyter(home, runtime), "JUPYTER_TOKEN": token}
     command = [
         *(str(python), "-m", application, "--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
-        # Any free port: from 8888 on, two servers that start at once choose the same, and the second ends.
-        *("--ServerApp.port=0", "--LabApp.extension_manager=readonly", *arguments),
+        *(
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=200",
+            "--LabApp.extension_manager=readonly",
+            *arguments,
+        ),
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")
