@@ -8,7 +8,8 @@ from IPython.core import completer
 
 from .magic_completion import MAGIC, Offer, offers
 
-_HOOK = "complete_command"
+_IS_TOLD_ALL = hasattr(completer, "context_matcher")  # of the line: IPython's matcher API v2
+_HOOK = "complete_command"  # before it
 
 
 class Tab:
@@ -16,18 +17,17 @@ class Tab:
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
-        self._is_told_all = hasattr(completer, "context_matcher")  # IPython's matcher API v2
 
     def plug_in(self) -> None:
         """Answer from now on."""
-        if self._is_told_all:
+        if _IS_TOLD_ALL:
             self.shell.Completer.custom_matchers.append(self._matching)
         else:
             self.shell.set_hook(_HOOK, self._completing, re_key=MAGIC)
 
     def take_out(self) -> None:
         """Answer no longer."""
-        if self._is_told_all:
+        if _IS_TOLD_ALL:
             self.shell.Completer.custom_matchers.remove(self._matching)
         else:
             del self.shell.strdispatchers[_HOOK].regexs[MAGIC]

@@ -147,12 +147,8 @@ def start(
     variables = {**environment, **own_jupyter(home, runtime), "JUPYTER_TOKEN": token}
     command = [
         *(str(python), "-m", application, "--no-browser", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"),
-        *(
-            f"--ServerApp.port={port}",
-            "--ServerApp.port_retries=200",
-            "--LabApp.extension_manager=readonly",
-            *arguments,
-        ),
+        *(f"--ServerApp.port={port}", "--ServerApp.port_retries=200"),
+        *("--LabApp.extension_manager=readonly", *arguments),
     ]
     if os.geteuid() == 0:
         command.append("--allow-root")
