@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -35,8 +35,11 @@ class Place(Protocol):
     def prepare(self) -> None:
         """See to it that there is a ledger of this version."""
 
-    def look_through(self) -> None:
-        """See whether all of it is whole, where the place doesn't see to that itself; rebuild it where it isn't."""
+    def look_through(self, let_go: Callable[[], object]) -> None:
+        """See whether all of it is whole, where the place doesn't see to that itself; rebuild it where it isn't.
+
+        `let_go` closes the connections that are idle, so that a file can be set aside.
+        """
 
     def engine(self) -> sa.Engine:
         """New connections."""
@@ -50,8 +53,11 @@ class Place(Protocol):
     def added(self, values: Mapping[str, Any]) -> sa.Insert:
         """The one statement that adds a row beside others, unless somebody keeps them out: then it waits."""
 
-    def explained(self, money: str) -> AbstractContextManager[None]:
-        """Turn what the database complains of into a sentence, with one on whether money moved."""
+    def explained(self, money: str, let_go: Callable[[], object]) -> AbstractContextManager[None]:
+        """Turn what the database complains of into a sentence, with one on whether money moved.
+
+        `let_go` as of :meth:`look_through`.
+        """
 
 
 class LedgerFile:
@@ -70,25 +76,19 @@ class LedgerFile:
     def __init__(self, path: Path, records: Records | None = None) -> None:
         self.path = path
         self._records = records or partial(found_rows, path.parent)
-        self._engine: sa.Engine | None = None
 
     def prepare(self) -> None:
         """Made where it isn't there, brought up to date, or set aside and rebuilt where it is damaged."""
         prepare_file(self.path, self._records)
 
-    def look_through(self) -> None:
+    def look_through(self, let_go: Callable[[], object]) -> None:
         """Read every page once; a file that cannot be read now says nothing about what is in it."""
         with suppress(sqlite3.OperationalError):
-            repair(self.path, self._records, let_go=self._let_go)
+            repair(self.path, self._records, let_go)
 
     def engine(self) -> sa.Engine:
         """Connections whose every commit survives a power cut."""
-        self._engine = engine_on(self.path)
-        return self._engine
-
-    def _let_go(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
+        return engine_on(self.path)
 
     def identity(self) -> object:
         """Another kernel may have set the file aside and made a new one of the same name."""
@@ -103,7 +103,7 @@ class LedgerFile:
         return table.insert().values(**values)
 
     @contextmanager
-    def explained(self, money: str) -> Iterator[None]:
+    def explained(self, money: str, let_go: Callable[[], object]) -> Iterator[None]:
         """What SQLite and the disk complain of. Damage that was touched is repaired at once."""
         before = identity(self.path)
         try:
@@ -111,7 +111,7 @@ class LedgerFile:
                 yield
         except DamageFoundError:
             with explained(self.path, money):
-                repair(self.path, self._records, thorough=True, let_go=self._let_go)
+                repair(self.path, self._records, let_go, thorough=True)
             raise
         except KlingError as error:
             # A file that another thread or kernel is setting aside complains of anything, such as a "disk I/O error".

@@ -22,6 +22,10 @@ Records = Callable[[], Iterable[Row]]  # what the workspace itself tells of its 
 LARGEST_SIDECAR = mp4_metadata.LARGEST  # bytes
 
 
+def nothing_is_open() -> None:
+    """Lets go of a ledger that is being opened."""
+
+
 class LedgerWarning(UserWarning):
     """The ledger was damaged, and rebuilt."""
 
@@ -49,7 +53,7 @@ def prepare_file(path: Path, records: Records) -> None:
             look_through(path)
             migrate(path)
     except DamagedLedgerError:
-        _set_aside(path, records, check)
+        _set_aside(path, records, check, nothing_is_open)
     except sqlite3.OperationalError:
         if identity(path) == found:  # else another kernel sets it aside in this moment, or has just made a new one
             raise
@@ -57,19 +61,17 @@ def prepare_file(path: Path, records: Records) -> None:
         _create(path, records)
 
 
-def repair(
-    path: Path, records: Records, *, thorough: bool = False, let_go: Callable[[], object] = lambda: None
-) -> None:
+def repair(path: Path, records: Records, let_go: Callable[[], object], *, thorough: bool = False) -> None:
     """Look at all of a ledger; where it is damaged, set it aside and rebuild it.
 
     Parameters
     ----------
     path, records
         As of :func:`prepare_file`.
-    thorough
-        As of :func:`~kling_widget.ledger_file.look_through`.
     let_go
         Closes what has it open here: Windows gives no other name to an open file.
+    thorough
+        As of :func:`~kling_widget.ledger_file.look_through`.
 
     Raises
     ------
@@ -85,9 +87,7 @@ def repair(
             _create(path, records)
 
 
-def _set_aside(
-    path: Path, records: Records, look: Callable[[Path], object], let_go: Callable[[], object] = lambda: None
-) -> None:
+def _set_aside(path: Path, records: Records, look: Callable[[Path], object], let_go: Callable[[], object]) -> None:
     """Look again, now that nobody else repairs it, and move it out of the way with its -wal and -shm."""
     with _one_at_a_time(path):
         if not path.exists():

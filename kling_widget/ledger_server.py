@@ -6,7 +6,7 @@ Imported only where a database is named. One database is one ledger.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -83,7 +83,7 @@ class LedgerServer:
         sa.event.listen(engine, "checkout", partial(_look_at, engine.dialect))
         return engine
 
-    def look_through(self) -> None:
+    def look_through(self, let_go: Callable[[], object]) -> None:
         """A server sees to its files itself, and says so in its log."""
 
     def identity(self) -> object:
@@ -140,7 +140,7 @@ class LedgerServer:
         return table.insert().from_select(list(values), sa.select(*row).select_from(gate))
 
     @contextmanager
-    def explained(self, money: str) -> Iterator[None]:
+    def explained(self, money: str, let_go: Callable[[], object]) -> Iterator[None]:
         """Turn what the server and the driver complain of into a sentence.
 
         Raises

@@ -6,13 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import sqlalchemy as sa
 
 from .ledger_places import LedgerFile, Place
+from .ledger_repair import nothing_is_open
 from .ledger_schema import DamageFoundError, LostConnectionError
 
 T = TypeVar("T")
@@ -43,27 +44,30 @@ class Transactions:
         self._open()
 
     def _open(self) -> None:
-        with self._place.explained(NOTHING_SENT):
+        with self._place.explained(NOTHING_SENT, nothing_is_open):
             self._place.prepare()
             self._identity, self._process = self._place.identity(), os.getpid()
             self._engine = self._place.engine()
 
     def look_through(self) -> None:
         """See whether all of it is whole, which opening it doesn't, and rebuild a file that isn't. Takes its time."""
-        with self._place.explained(""):
-            self._place.look_through()
+        with self._explained(""):
+            self._place.look_through(self._let_go)
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the idle connections; on the other side of a fork they must not be used, nor closed."""
+        self._engine.dispose(close=self._process == os.getpid())
 
     def _current(self) -> sa.Engine:
         """The engine, on the file that has the name now: another kernel may have set ours aside and made a new one."""
         if not self._is_current():
             with self._lock:
                 if not self._is_current():
-                    # Connections must not be used, nor closed, on the other side of a fork.
-                    self._engine.dispose(close=self._process == os.getpid())
+                    self._let_go()
                     self._open()
         return self._engine
 
@@ -72,15 +76,18 @@ class Transactions:
 
     def _write(self, act: Callable[[sa.Connection], T], money: str = "", *, one_statement: bool = False) -> T:
         """One transaction, committed when this returns."""
-        with self._place.explained(money), self._connection(one_statement) as connection, connection.begin():
+        with self._explained(money), self._connection(one_statement) as connection, connection.begin():
             return act(connection)
 
     def _read(self, act: Callable[[sa.Connection], T]) -> T:
         def once() -> T:
-            with self._place.explained(""), self._connection(one_statement=True) as connection:
+            with self._explained(""), self._connection(one_statement=True) as connection:
                 return act(connection)
 
         return patiently(once)
+
+    def _explained(self, money: str) -> AbstractContextManager[None]:
+        return self._place.explained(money, self._let_go)
 
     @contextmanager
     def _connection(self, one_statement: bool) -> Iterator[sa.Connection]:
