@@ -34,8 +34,9 @@ WORDS = {
 
 
 def clock(seconds: float) -> str:
-    """Seconds as ``1:12``."""
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Seconds as ``1:12``, from an hour on as ``1:02:03``; as the widget's list writes them (`js/src/status.ts`)."""
+    minutes, rest = divmod(max(0, int(seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
 
 
 def remaining(elapsed: float, expected: polling.Expectation | None) -> str:
@@ -46,13 +47,14 @@ def remaining(elapsed: float, expected: polling.Expectation | None) -> str:
 
     if polling.is_late(elapsed, expected):
         return "longer than usual"
-    left = expected.median - elapsed
-    return about(left) if left > 2 else "nearly there"
+    return about(expected.median - elapsed)
 
 
 def about(left: float) -> str:
-    """So many seconds in words, as coarse as they are known."""
-    return f"about {round(left / 60)} min left" if left > 90 else f"about {max(5, 5 * round(left / 5))} s left"
+    """So many seconds in words, as coarse as they are known; in those of the widget's list."""
+    if left > 55:
+        return f"about {round(left / 60)} min left"
+    return f"about {5 * round(left / 5)} s left" if left > 5 else "a few seconds left"
 
 
 def fraction(elapsed: float, expected: polling.Expectation | None) -> float:

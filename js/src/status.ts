@@ -25,7 +25,7 @@ export function left(elapsed: number, expected: number | null, late: number | nu
   if (late && elapsed > late) return "longer than usual";
   const seconds = expected - elapsed;
   if (seconds > 55) return `about ${Math.round(seconds / 60)} min left`;
-  return seconds > 5 ? `about ${Math.ceil(seconds / 5) * 5} s left` : "a few seconds left";
+  return seconds > 5 ? `about ${Math.round(seconds / 5) * 5} s left` : "a few seconds left";
 }
 
 /** Share done, 0 to `NEARLY`; null where nothing is known. */

@@ -16,6 +16,7 @@ test.each([
   [72, 190, 230, "about 2 min left"],
   [131, 190, 230, "about 1 min left"],
   [150, 190, 230, "about 40 s left"],
+  [183, 190, 230, "about 5 s left"],
   [187, 190, 230, "a few seconds left"],
   [229, 190, 230, "a few seconds left"],
   [231, 190, 230, "longer than usual"],

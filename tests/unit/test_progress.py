@@ -22,8 +22,8 @@ def generation(**changes: Any) -> Any:
     return SimpleNamespace(**{**facts, **changes})
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (72.9, "1:12"), (3_725, "62:05")])
-def test_times_read_as_minutes_and_seconds(seconds: float, shown: str) -> None:
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (72.9, "1:12"), (3_725, "1:02:05")])
+def test_times_read_as_hours_minutes_and_seconds(seconds: float, shown: str) -> None:
     assert progress.clock(seconds) == shown
 
 
@@ -31,10 +31,11 @@ def test_times_read_as_minutes_and_seconds(seconds: float, shown: str) -> None:
     ("elapsed", "words"),
     [
         (0, "about 3 min left"),
-        (120, "about 65 s left"),
-        (183, "about 5 s left"),
-        (185, "nearly there"),
-        (200, "nearly there"),
+        (120, "about 1 min left"),
+        (131, "about 55 s left"),
+        (180, "about 5 s left"),
+        (183, "a few seconds left"),
+        (200, "a few seconds left"),
         (400, "longer than usual"),
     ],
 )
