@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ USER_TYPE = uuid.UUID("9d9a3c0e-6f0b-4a52-8c55-1a7b1f6f5c31")
 """The extended type of our box (ISO/IEC 14496-12, 4.2: type ``uuid``, then 16 bytes of one's own). Never change it."""
 
 LARGEST = 1 << 20  # bytes of a box we read; ours have some 2 KB, and the file may be anybody's
+_BLOCK = 1 << 20  # bytes read at a time
 _HEAD = 8 + 16  # bytes before the content: size and type, extended type
 
 
@@ -49,6 +51,27 @@ def read(path: str | os.PathLike[str]) -> bytes | None:
     with open(path, "rb") as file:
         found = [content for box in boxes(file) if (content := _content(file, *box)) is not None]
     return found[-1] if found else None
+
+
+def digest(path: str | os.PathLike[str]) -> bytes:
+    """SHA-256 of a file without our boxes: the same for a video that was fetched, and sealed, once more.
+
+    Raises
+    ------
+    OSError
+        The file can't be read.
+    """
+    found = hashlib.sha256()
+    with open(path, "rb") as file:
+        at, size = 0, os.fstat(file.fileno()).st_size
+        ours = [(start, end) for kind, start, end in boxes(file) if _content(file, kind, start, end) is not None]
+        for start, end in (*ours, (size, size)):
+            file.seek(at)
+            while at < start and (block := file.read(min(_BLOCK, start - at))):
+                found.update(block)
+                at += len(block)
+            at = end
+    return found.digest()
 
 
 def boxes(file: IO[bytes]) -> Iterator[tuple[bytes, int, int]]:

@@ -10,14 +10,13 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from . import addresses
+from . import addresses, mp4_metadata
 from .errors import DownloadError, ImageError, KlingError
 from .picture_files import human_size, open_picture
 
@@ -211,7 +210,7 @@ def _check_size(size: int, name: str) -> None:
 
 
 def _from_video(source: Any) -> ImageValue:
-    """Known by its file, not by its decoded pixels: another FFmpeg may round them otherwise."""
+    """Known by its file as the vendor made it, not by its decoded pixels: another FFmpeg may round them otherwise."""
     try:
         frame = source.last_frame
     except DownloadError as error:
@@ -220,16 +219,8 @@ def _from_video(source: Any) -> ImageValue:
     name, identity = "last frame", None
     if isinstance(path, os.PathLike) and os.path.isfile(path):
         name = f"last frame of {Path(path).name}"
-        with open(path, "rb") as file:
-            identity = hashlib.sha256(b"last frame of " + _digest(file.read)).hexdigest()
+        identity = hashlib.sha256(b"last frame of " + mp4_metadata.digest(path)).hexdigest()
     return ImageValue(frame, name, identity)
-
-
-def _digest(read: Callable[[int], bytes]) -> bytes:
-    digest = hashlib.sha256()
-    while block := read(1 << 20):
-        digest.update(block)
-    return digest.digest()
 
 
 def _from_ipython(source: Any) -> Found:

@@ -268,6 +268,20 @@ def test_a_video_that_was_deleted_is_fetched_again_without_paying(studio, server
     assert len(submissions(server)) == 1
 
 
+def test_a_clip_continued_from_one_that_is_fetched_again_is_not_paid_again(studio, server, cat):
+    def notebook():
+        first = studio.submit(cat, "dolly in").wait(DEADLINE)
+        return first, studio.submit(first, "and on", send_anyway=True).wait(DEADLINE)
+
+    first, second = notebook()
+    sealed = first.path.read_bytes()
+    first.path.unlink()
+    fetched, same = notebook()
+    assert fetched.path.read_bytes() != sealed  # it says when it was saved
+    assert same.path == second.path
+    assert len(submissions(server)) == 2
+
+
 def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, server, cat):
     import numpy as np
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 
 import pytest
 
@@ -46,6 +48,29 @@ def test_adding_the_same_twice_adds_it_once_and_the_last_word_counts(clip):
     assert clip.stat().st_size == size
     mp4_metadata.append(clip, b"later")
     assert mp4_metadata.read(clip) == b"later"
+
+
+def test_a_file_is_known_by_what_the_vendor_made_of_it(clip):
+    plain = hashlib.sha256(clip.read_bytes()).digest()
+    assert mp4_metadata.digest(clip) == plain
+    mp4_metadata.append(clip, OURS)
+    mp4_metadata.append(clip, b"fetched again, later")
+    assert mp4_metadata.digest(clip) == plain
+    with open(clip, "ab") as file:
+        file.write(box(b"free", b"somebody else's"))
+    assert mp4_metadata.digest(clip) == hashlib.sha256(clip.read_bytes().replace(ours_in(clip), b"")).digest() != plain
+
+
+def ours_in(clip):
+    data = clip.read_bytes()
+    return data[data.index(b"uuid" + mp4_metadata.USER_TYPE.bytes) - 4 : data.rindex(b"free") - 4]
+
+
+@pytest.mark.parametrize("size", [0, 7, 5_000_000])
+def test_what_is_no_mp4_is_known_by_all_its_bytes(tmp_path, size):
+    path = tmp_path / "notes.mp4"
+    path.write_bytes(os.urandom(size))
+    assert mp4_metadata.digest(path) == hashlib.sha256(path.read_bytes()).digest()
 
 
 def test_a_last_box_without_an_end_is_left_alone(tmp_path):
