@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .body import Body
 from .errors import ImageError
 from .images import SourceImage
+from .picture_files import check_complete, sniff
 from .request import ImageToVideoRequest
 from .workspace import Workspace
 
@@ -46,7 +47,7 @@ def wire_body(workspace: Workspace, row: Row) -> Body:
     Raises
     ------
     ImageError
-        A picture is no longer there.
+        A picture is no longer there, or no longer whole.
     """
     request = ImageToVideoRequest(**row.request)
     return Body(request.body(), lambda reference: _kept_bytes(workspace, reference.removeprefix("sha256:")))
@@ -56,4 +57,6 @@ def _kept_bytes(workspace: Workspace, sha256: str) -> bytes:
     path = workspace.find_image(sha256)
     if path is None:
         raise ImageError("A picture of this request is no longer in the workspace.", hint="Choose it again.")
-    return path.read_bytes()
+    data = path.read_bytes()
+    check_complete(data, sniff(data, path.name), path.name)
+    return data

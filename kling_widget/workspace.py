@@ -108,11 +108,12 @@ class Workspace:
             The folder can't be written to.
         """
         target = self.path / "images" / f"{_checked_sha256(sha256)}{suffix}"
-        if not target.exists():
+        # Not by its name alone: a power cut or a drive half in step leaves less, a picture editor another picture.
+        if self._leads_out(target) or not _holds(target, data):
             partial = target.with_suffix(f".{uuid.uuid4().hex}.part")
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                _write(partial, data, target)
+                _write(partial, data, target, lasting=True)
             except OSError as error:
                 raise KlingError(
                     f"The workspace {self.path} cannot be written: {(error.strerror or str(error)).lower()}.",
@@ -218,12 +219,22 @@ class Workspace:
             _write(target.with_name(target.name + ".part"), text.encode("utf-8"), target)
 
 
-def _write(partial: Path, data: bytes, target: Path) -> None:
-    """Write a file under another name, then give it its own."""
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return path.stat().st_size == len(data) and path.read_bytes() == data
+    except OSError:
+        return False
+
+
+def _write(partial: Path, data: bytes, target: Path, *, lasting: bool = False) -> None:
+    """Write a file under another name, then give it its own; `lasting`: a power cut right after leaves it whole."""
     partial.unlink(missing_ok=True)
     try:
         with open(partial, "xb") as file:  # a new file: a link put there is not followed
             file.write(data)
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)

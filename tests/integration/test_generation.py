@@ -10,6 +10,7 @@ from PIL import Image
 from kling_widget import (
     DownloadError,
     GenerationFailedError,
+    ImageError,
     InvalidRequestError,
     MissingKeyError,
     Studio,
@@ -20,6 +21,7 @@ from kling_widget import (
 )
 from kling_widget.kept_pictures import kept_picture
 from kling_widget.simulator import Fault
+from kling_widget.workspace import Workspace
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import picture
 from tests.unit.picture_samples import noisy_photo
@@ -106,6 +108,31 @@ def test_a_picture_taken_from_an_earlier_request_is_the_same_request(studio, ser
     kept = kept_picture(studio.workspace, first.row.pictures["image_url"])
     assert kept.data != (tmp_path / "noise.webp").read_bytes()
     assert studio.submit(kept, "slow dolly in") is first
+
+
+@pytest.mark.parametrize("left", [b"", picture((640, 360))[:200], picture((640, 360), "navy")])
+def test_a_kept_picture_that_is_no_longer_what_was_given_is_kept_anew(studio, server, cat, left):
+    studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    (kept,) = studio.workspace.path.glob("images/*")
+    kept.write_bytes(left)
+    studio.submit(cat, "slow dolly out").wait(DEADLINE)
+    assert kept.read_bytes() == cat.read_bytes()
+    first, second = (json.loads(each.body)["image_url"] for each in submissions(server))
+    assert first == second
+
+
+def test_a_kept_picture_that_breaks_off_is_not_sent(studio, server, cat, monkeypatch):
+    keep = Workspace.keep_image
+
+    def cut_short(self, sha256, suffix, data):
+        kept = keep(self, sha256, suffix, data)
+        kept.write_bytes(data[:200])
+        return kept
+
+    monkeypatch.setattr(Workspace, "keep_image", cut_short)
+    with pytest.raises(ImageError, match="not complete"):
+        studio.submit(cat, "slow dolly in").wait(DEADLINE)
+    assert not submissions(server)
 
 
 def test_a_new_process_returns_the_video_that_is_there(studio, server, cat, tmp_path):

@@ -409,6 +409,18 @@ def test_a_full_scratch_folder_loses_what_is_stored_and_never_what_is_not(
     assert old.bytes()
 
 
+def test_a_damaged_copy_of_a_picture_does_not_replace_the_stores(machines: Machines) -> None:
+    studio = machines.another()
+    studio.submit(*REQUEST).wait(DEADLINE)
+    (copy,) = studio.workspace.path.glob("images/*")
+    whole = copy.read_bytes()
+    copy.write_bytes(b"")
+    machines.restarted().submit(REQUEST[0], "slow dolly out").wait(DEADLINE)
+    assert copy.read_bytes() == whole
+    copy.unlink()
+    assert machines.another().workspace.find_image(copy.stem).read_bytes() == whole
+
+
 def test_the_widget_lists_what_it_has_not_fetched_and_plays_it_by_its_bytes(machines: Machines) -> None:
     made = machines.another().submit(*REQUEST).wait(DEADLINE)
     machines.scratch()
