@@ -31,7 +31,7 @@ def studio_for(
         api_key = ApiKey(api_key)  # a bad one is refused before it takes the place of a good one
     fresh = Studio(api_key=api_key, base_url=base_url, workspace=workspace, database=database, simulate=simulate)
     with _studios_lock:
-        studio = _studios.setdefault((fresh.workspace.path, fresh.workspace.database, fresh.provider), fresh)
+        studio = _studios.setdefault((fresh.workspace.path.resolve(), fresh.workspace.database, fresh.provider), fresh)
     if api_key is not None and studio is not fresh:
         studio.use_key(api_key)
     return studio

@@ -48,7 +48,8 @@ class Workspace:
     def __init__(self, path: str | os.PathLike[str] | None = None, database: str | Database | None = None) -> None:
         database = hidden_database(database)
         chosen = path or os.environ.get("KLING_WIDGET_WORKSPACE") or DEFAULT
-        self.path = Path(chosen).expanduser().resolve()
+        # As written, though no longer relative: the notebook's page is given what lies below a link in its folder.
+        self.path = Path(os.path.abspath(Path(chosen).expanduser()))
         self.database = database_of(database)
 
     def __repr__(self) -> str:
@@ -159,7 +160,7 @@ class Workspace:
         return path
 
     def _leads_out(self, path: Path) -> bool:
-        return path.is_symlink() and not path.resolve().is_relative_to(self.path)
+        return path.is_symlink() and not path.resolve().is_relative_to(self.path.resolve())
 
     # What a workspace whose videos lie elsewhere does otherwise (`remote_workspace.py`)
 

@@ -21,6 +21,7 @@ from kling_widget import (
 )
 from kling_widget.kept_pictures import kept_picture
 from kling_widget.simulator import Fault
+from kling_widget.studios import studio_for
 from kling_widget.workspace import Workspace
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import picture
@@ -307,6 +308,14 @@ def test_a_clip_continued_from_one_that_is_fetched_again_is_not_paid_again(studi
     assert fetched.path.read_bytes() != sealed  # it says when it was saved
     assert same.path == second.path
     assert len(submissions(server)) == 2
+
+
+def test_a_folder_and_a_link_to_it_are_one_workspace(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "clips").symlink_to(tmp_path / "disk")
+    linked = studio_for(workspace=tmp_path / "clips", simulate=True)
+    assert linked is studio_for(workspace=tmp_path / "disk", simulate=True)
+    assert linked.workspace.path == tmp_path / "clips"
 
 
 def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, server, cat):

@@ -55,7 +55,11 @@ def test_no_name_in_the_ledger_leads_out_of_the_workspace(name, tmp_path):
         workspace.keep_image(name, ".png", b"x")
 
 
-def test_a_link_in_the_workspace_to_somewhere_else_is_neither_read_nor_written_through(tmp_path):
+@pytest.mark.parametrize("linked", [False, True], ids=["a folder", "a link to a folder"])
+def test_a_link_in_the_workspace_to_somewhere_else_is_neither_read_nor_written_through(tmp_path, linked):
+    if linked:
+        (tmp_path / "disk").mkdir()
+        (tmp_path / "clips").symlink_to(tmp_path / "disk")
     workspace, secret = Workspace(tmp_path / "clips"), tmp_path / "secret"
     secret.write_bytes(b"\x89PNG what nobody may see")
     for folder in ("images", "videos"):

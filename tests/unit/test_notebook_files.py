@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from kling_widget.notebook_files import host, notebook_relative
+from kling_widget.workspace import Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +84,13 @@ def test_a_link_below_the_root_is_followed_as_the_server_does(jupyter, tmp_path)
     (tmp_path / "disk").mkdir()
     (jupyter / "videos").symlink_to(tmp_path / "disk")
     assert notebook_relative(jupyter / "videos" / "a.mp4") == "videos/a.mp4"
+
+
+def test_a_workspace_that_is_a_link_plays_from_its_files(jupyter, tmp_path):
+    """As where homes are small: ``kling_videos`` leads to another disk."""
+    (tmp_path / "disk").mkdir()
+    (jupyter / "kling_videos").symlink_to(tmp_path / "disk")
+    assert notebook_relative(Workspace().video_path("a.mp4")) == "kling_videos/videos/a.mp4"
 
 
 def test_a_notebook_reached_by_a_link_still_finds_its_files(jupyter, monkeypatch, tmp_path):
