@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .picture_files import broken
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageCms
 
+_SAMPLES = list(itertools.product((0, 85, 170, 255), repeat=3))  # colours that a profile is tried on
+_ROUNDING = 3  # of 255; ours: what profiles of sRGB differ by from one another
 ORIENTATION = 0x0112  # EXIF 2.32, tag 274
 
 
@@ -99,18 +102,19 @@ def to_srgb(image: Image.Image, changes: list[str]) -> Image.Image:
     grey = image.mode in ("L", "LA", "La", "1")
     colours = image if image.mode in ("CMYK", "LAB") else image.convert("L" if grey else "RGB")
     try:
-        source: Any = ImageCms.createProfile("LAB") if image.mode == "LAB" else None
+        source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")) if image.mode == "LAB" else None
         if profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if source is not None:
-            title = ImageCms.getProfileDescription(source).strip() if profile else "Lab"
-            if "srgb" not in title.lower():
-                target = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(colours, source, target, outputMode="RGB")
-                if converted is not None:
-                    changes.append(f"Colours converted from {title[:60]} to sRGB")
-                    converted.info = {}
-                    return converted
+        if source is not None and not _is_srgb(source):
+            if grey and _is_of_colours(source):
+                colours = colours.convert("RGB")
+            target = ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(colours, source, target, outputMode="RGB")
+            if converted is not None:
+                title = ImageCms.getProfileDescription(source).strip() if profile else "Lab"
+                changes.append(f"Colours converted from {title[:60]} to sRGB")
+                converted.info = {}
+                return converted
     except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
         changes.append("Its colour profile could not be used and was left out")
     if image.mode == "CMYK":
@@ -118,6 +122,23 @@ def to_srgb(image: Image.Image, changes: list[str]) -> Image.Image:
         colours = colours.convert("RGB")
     colours.info = {}  # Pillow writes what it finds there (profile, EXIF, comments) into the file
     return colours
+
+
+def _is_of_colours(profile: ImageCms.ImageCmsProfile) -> bool:
+    return profile.profile.xcolor_space.strip() == "RGB"
+
+
+def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
+    """By what it does: "sRGB Transfer with Display P3 Gamut" is the name of one that isn't."""
+    from PIL import Image, ImageChops, ImageCms
+
+    if not _is_of_colours(profile):
+        return False
+    samples = Image.new("RGB", (len(_SAMPLES), 1))
+    samples.putdata(_SAMPLES)
+    shown = samples.copy()
+    ImageCms.profileToProfile(shown, profile, ImageCms.createProfile("sRGB"), inPlace=True)
+    return max(ImageChops.difference(samples, shown).tobytes()) <= _ROUNDING
 
 
 def _flatten(colours: Image.Image, alpha: Image.Image, background: str) -> Image.Image:

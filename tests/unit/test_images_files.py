@@ -168,6 +168,34 @@ def test_a_colour_profile_is_kept_with_untouched_bytes_and_used_when_re_encoding
     assert "icc_profile" not in image.pil().info
 
 
+ADOBE = Image.open(PHOTOS / "rocket.jpg").info["icc_profile"]
+CALLED_SRGB = ADOBE.replace(b"Adobe RGB (1998)", b"sRGB Transfer, P")  # as Android's of Display P3 are
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+CALLED_C2 = SRGB.replace("sRGB built-in".encode("utf-16-be"), "c2, built-in.".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (SRGB, ()),
+        (CALLED_C2, ()),
+        (CALLED_SRGB, ("Colours converted from sRGB Transfer, P to sRGB",)),
+    ],
+    ids=["sRGB", "sRGB of another name", "something else of that name"],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_colour_profile_is_what_it_does_not_what_it_is_called(profile, said, mode):
+    assert len({SRGB, CALLED_C2, ADOBE, CALLED_SRGB}) == 4  # each was renamed
+    original = COFFEE.convert(mode)
+    image = SourceImage.load(saved(original, "TIFF", icc_profile=profile))
+    assert image.changes[:-1] == said  # the last is that it is a PNG now
+    wanted = original.convert("RGB")
+    if said:
+        source, target = ImageCms.ImageCmsProfile(io.BytesIO(ADOBE)), ImageCms.createProfile("sRGB")
+        wanted = ImageCms.profileToProfile(wanted, source, target)
+    assert difference(image, wanted) < 1
+
+
 def test_a_broken_colour_profile_is_left_out():
     image = SourceImage.load(saved(COFFEE, "TIFF", icc_profile=b"no profile at all"))
     assert "Its colour profile could not be used and was left out" in image.changes
