@@ -138,11 +138,9 @@ class SourceImage:
         Raises
         ------
         ImageError
-            It is a URL: nothing was fetched.
+            It is a URL: nothing was fetched. Or its pixels are damaged.
         """
-        image = self._open()
-        image.load()
-        return image
+        return self._decoded()
 
     def thumbnail(self, edge: int = 320) -> bytes:
         """A small JPEG, at most 25 KB.
@@ -155,26 +153,32 @@ class SourceImage:
         Raises
         ------
         ImageError
-            It is a URL: nothing was fetched.
+            As of `pil`.
         """
-        image = self._open()
-        image.draft("RGB", (edge, edge))  # lets JPEG decode at an eighth of the size
-        image.thumbnail((edge, edge))
-        return picture_codec.small_jpeg(to_srgb(image, []), edge)
+        return picture_codec.small_picture(self._shown(edge), edge, picture_codec.MAX_THUMBNAIL, "JPEG")
 
     def small_pictures(self, *wanted: Small) -> list[bytes]:
         """The same as small pictures of several kinds; raises as `thumbnail` does."""
-        image = self.pil()
-        return [picture_codec.small_picture(image, each.edge, each.limit, each.kind) for each in wanted]
+        shown = self._shown(max(each.edge for each in wanted))
+        return [picture_codec.small_picture(shown, each.edge, each.limit, each.kind) for each in wanted]
 
-    def _open(self) -> Image.Image:
+    def _shown(self, edge: int) -> Image.Image:
+        return to_srgb(self._decoded(edge), [])
+
+    def _decoded(self, edge: int | None = None) -> Image.Image:
+        """All of it, or no longer than `edge` pixels, for less work."""
         if self.data is None:
             raise ImageError(
                 f"{self.name} is a web address and was not fetched, so there are no pixels to show.",
                 hint="Download the picture and give the file to see it here.",
             )
         try:
-            return open_picture(self.data, "PNG" if self.media_type == "image/png" else "JPEG", self.name)
+            image = open_picture(self.data, "PNG" if self.media_type == "image/png" else "JPEG", self.name)
+            if edge is not None:
+                image.draft("RGB", (edge, edge))  # lets JPEG decode at an eighth of the size
+                image.thumbnail((edge, edge))
+            image.load()
+            return image
         except broken() as error:
             raise ImageError(f"{self.name} cannot be read.", hint="Choose another picture.") from error
 

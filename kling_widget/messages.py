@@ -210,16 +210,16 @@ class MessageHandlers:
 
     def _preview(self, key: str) -> bytes | None:
         """A small JPEG of a Frame, of a video's poster, or of the first frame while it is being made."""
-        for picture in self._pictures.values():
-            if picture is not None and picture.sha256 == key:
-                return picture.thumbnail() if picture.data is not None else None
-        generation = self._known({"key": key})
-        if generation is None:
-            return None
         from .kept_pictures import kept_picture
 
-        facts = generation.row.pictures.get("image_url")
         try:
+            for picture in self._pictures.values():
+                if picture is not None and picture.sha256 == key:
+                    return picture.thumbnail() if picture.data is not None else None
+            generation = self._known({"key": key})
+            if generation is None:
+                return None
+            facts = generation.row.pictures.get("image_url")
             if generation.video is not None:
                 return generation.video.poster
             if facts is None or facts["url"]:

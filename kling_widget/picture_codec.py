@@ -184,13 +184,11 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def small_jpeg(image: Image.Image, edge: int, limit: int = MAX_THUMBNAIL) -> bytes:
-    """Scale down to `edge` pixels on the longer side, as a JPEG of at most `limit` bytes."""
-    return small_picture(image, edge, limit, "JPEG")
-
-
 def small_picture(image: Image.Image, edge: int, limit: int, kind: str) -> bytes:
-    """As `small_jpeg`, in another format of Pillow's with a quality setting: ``WEBP`` shows more in the same bytes."""
+    """Scale down to `edge` pixels on the longer side, in at most `limit` bytes.
+
+    `kind` is ``JPEG``, or another format of Pillow's with a quality setting: ``WEBP`` shows more in the same bytes.
+    """
     small = image.convert("RGB")
     small.info = {}
     while True:

@@ -21,7 +21,6 @@ from .notebook_files import runs_now
 if TYPE_CHECKING:
     from PIL import Image
 
-    from .images import SourceImage
     from .stored_video import StoredVideo
 
 Bytes = bytes  # within the class, `bytes` is its method
@@ -42,8 +41,6 @@ class Video:
     metadata
         What it was made from: prompt, negative_prompt, duration (seconds), cfg_scale, take, generation_id, provider,
         simulated, …
-    first_frame_source
-        The picture it began with; shown where the file itself cannot be read.
     stored
         The same video in the store of a workspace at an address; then `path` need not be there yet.
 
@@ -69,14 +66,12 @@ class Video:
         *,
         url: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        first_frame_source: SourceImage | None = None,
         stored: StoredVideo | None = None,
     ) -> None:
         self.place = Path(os.path.abspath(path))  # stays true after os.chdir
         self._stored = stored
         self.url = url
         self.metadata: dict[str, Any] = dict(metadata or {})
-        self.first_frame_source = first_frame_source
         self.shown_in_cell: int | None = None
         self._data_uris: tuple[str, str] | None = None
         self.embedded = False

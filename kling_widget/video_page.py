@@ -113,10 +113,7 @@ def data_uris(video: Video) -> tuple[str, str] | None:
     try:
         poster, fallback = video.small_pictures(_POSTER, _FALLBACK)
     except DownloadError:
-        source = video.first_frame_source
-        if source is None or source.data is None:
-            return None
-        poster, fallback = source.small_pictures(_POSTER, _FALLBACK)
+        return None
     return f"data:image/webp;base64,{_base64(poster)}", f"data:image/jpeg;base64,{_base64(fallback)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -419,6 +420,16 @@ def test_a_damaged_copy_of_a_picture_does_not_replace_the_stores(machines: Machi
     assert copy.read_bytes() == whole
     copy.unlink()
     assert machines.another().workspace.find_image(copy.stem).read_bytes() == whole
+
+
+def test_a_damaged_poster_is_made_anew_from_the_video(machines: Machines, s3: S3) -> None:
+    machines.another().submit(*REQUEST).wait(DEADLINE)
+    (poster,) = (name for name in machines.videos(s3) if name.endswith(".jpg"))
+    address = f"{machines.address}/videos/{Path(poster).name}"
+    whole = s3.read(address)
+    s3.write(address, whole[: len(whole) // 2] + b"\xff\xc0\0\2" + whole[len(whole) // 2 :])
+    (tile,) = machines.another().generations()._repr_html_().split("data:image/webp;base64,")[1:]
+    assert base64.b64decode(tile.partition('"')[0])[8:12] == b"WEBP"
 
 
 def test_the_widget_lists_what_it_has_not_fetched_and_plays_it_by_its_bytes(machines: Machines) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from kling_widget.errors import ImageError
 from kling_widget.images import SourceImage
+from kling_widget.posters import Small
 from kling_widget.video import Video
 from tests.unit.picture_samples import PHOTOS, Tensor
 
@@ -104,6 +105,22 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
 def test_a_background_that_is_no_colour_is_refused():
     with pytest.raises(ImageError, match="'nocolour' is not a colour"):
         SourceImage.load(COFFEE, background="nocolour")
+
+
+@pytest.mark.parametrize(
+    "decoded",
+    [
+        lambda picture: picture.pil(),
+        lambda picture: picture.thumbnail(),
+        lambda picture: picture.small_pictures(Small("WEBP", 80, 2_000)),
+    ],
+    ids=["pil", "thumbnail", "small_pictures"],
+)
+def test_pixels_that_are_damaged_are_an_image_error_when_they_are_looked_at(decoded):
+    damaged = bytearray((PHOTOS / "rocket.jpg").read_bytes())
+    damaged[len(damaged) // 2 : len(damaged) // 2 + 4] = b"\xff\xc0\0\2"  # a second header amid its pixels
+    with pytest.raises(ImageError, match=r"rocket\.jpg cannot be read"):
+        decoded(SourceImage.load(bytes(damaged), name="rocket.jpg"))
 
 
 def test_a_video_whose_file_is_lost_is_an_image_error(tmp_path):
