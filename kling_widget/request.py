@@ -23,6 +23,7 @@ from .rules import check_cfg_scale, check_duration, check_picture, check_text, s
 MODEL = "kling-video/v1.6/pro/image-to-video"  # the specification's only value
 RATIOS = ("16:9", "9:16", "1:1")  # the specification's enum of the two deprecated fields
 PROMPT_ADVICE = 2500  # characters; other public Kling clients refuse more, this vendor documents no limit
+CFG_DIGITS = 6  # decimals of a scale; ours: what numbers of 32 bits agree in, and more than anybody means
 
 PICTURE_FIELDS = ("image_url", "tail_image_url", "static_mask")
 
@@ -90,8 +91,9 @@ class ImageToVideoRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
         force = msgspec.structs.force_setattr
         if self.duration is not None:
             force(self, "duration", int(self.duration))  # a NumPy integer out of a DataFrame
-        if self.cfg_scale is not None and not isinstance(self.cfg_scale, int):
-            force(self, "cfg_scale", float(self.cfg_scale))
+        if self.cfg_scale is not None:
+            # One number, one request, also out of a table, np.linspace or a 32-bit column; not -0.0 either.
+            force(self, "cfg_scale", round(float(self.cfg_scale), CFG_DIGITS) + 0.0)
         if self.dynamic_masks is not None:
             force(self, "dynamic_masks", motion.dynamic_masks(self.dynamic_masks))
         if self.camera_control is not None:

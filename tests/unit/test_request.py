@@ -165,6 +165,20 @@ def test_the_hash_is_that_of_what_is_asked_for():
     assert request(cfg_scale=0).content_hash() != request().content_hash()
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        (0, 0.0, -0.0, np.int64(0)),
+        (1, 1.0, np.int64(1), np.float32(1)),
+        (0.3, np.float32(0.3), np.linspace(0, 1, 11)[3], 0.1 * 3),
+    ],
+)
+def test_one_scale_is_one_request_however_it_is_written(same):
+    """A sweep over ``[0, 0.5, 1]``, its table and that table's rows again: pandas makes them 0.0, 0.5 and 1.0."""
+    assert len({request(cfg_scale=value).content_hash() for value in same}) == 1
+    assert request(cfg_scale=0.3).content_hash() != request(cfg_scale=0.300001).content_hash()
+
+
 def test_references_to_pictures_are_never_sent():
     reference = "sha256:" + "a" * 64
     with_references = request(
