@@ -10,6 +10,7 @@ import html
 from typing import Any
 from xml.etree import ElementTree
 
+from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -37,6 +38,7 @@ _PRIORITY = [
     "image/jpeg",
     "text/plain",
 ]
+_MARKUP = {"text/html", "image/svg+xml"}
 _ONLY_LIVE = "This output can only be shown while the notebook is open in Jupyter."
 
 
@@ -62,8 +64,7 @@ class PageExporter(HTMLExporter):
         """Markdown as nbconvert renders it, with formulas as MathML."""
         attachments = context.get("cell", {}).get("attachments", {})
         renderer = _Renderer(escape=False, attachments=attachments, anchor_link_text=self.anchor_link_text)
-        page: str = MarkdownWithMath(renderer=renderer).render(source)
-        return page
+        return _closed(MarkdownWithMath(renderer=renderer).render(source))
 
 
 class _Renderer(IPythonRenderer):
@@ -91,8 +92,15 @@ def page_of(notebook: Any, title: str) -> str:
             data = output.get("data")
             if data and not any(kind in data for kind in _PRIORITY):
                 data["text/plain"] = _ONLY_LIVE
+            for kind in _MARKUP & set(data or ()):
+                data[kind] = _closed(data[kind])
     page, _resources = PageExporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})
     return str(page)
+
+
+def _closed(markup: str) -> str:
+    """Markup that ends where it ends: Jupyter holds outputs apart, here an open ``<style>`` would hide all below."""
+    return str(BeautifulSoup(markup, "html.parser"))
 
 
 def mathml(tex: str, *, display: bool) -> str:

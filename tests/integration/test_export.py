@@ -204,6 +204,35 @@ def test_nothing_that_runs_fetches_or_leads_away_is_left(folder):
     assert not [name for tag in page.find_all(True) for name in tag.attrs if name.startswith("on")]
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "<script>var x = 1;",
+        "<style>.a {",
+        "<svg><style>a {",
+        "<!-- never closed",
+        "<textarea>words",
+        "<title>words",
+        "<plaintext>words",
+        "<noscript>words",
+        "<template>words",
+        "<iframe src='x'>",
+        "<table><tr><td>1",
+        "<a href='x",
+        '<div title="words',
+        "</div></div></div></main>",
+    ],
+)
+@pytest.mark.parametrize("cell", [html, lambda markup: f"Words\n\n{markup}"], ids=["output", "markdown"])
+def test_markup_that_is_never_closed_hides_nothing_that_follows(folder, broken, cell):
+    notebook = written(folder / "n.ipynb", cell(broken), "Afterwards", html(CLIP))
+    page, _ = exported(notebook)
+    words = page.find(string="Afterwards")
+    assert words.find_parent(class_="jp-MarkdownCell").parent.name == "main"
+    assert words.find_parent(["style", "script", "textarea", "title", "svg", "template", "table", "iframe"]) is None
+    assert page.video["src"].startswith("data:video/mp4;base64,")
+
+
 def test_the_notebook_itself_is_untouched_and_an_older_page_replaced(folder):
     notebook = written(folder / "n.ipynb", html(CLIP))
     before = notebook.read_bytes()

@@ -89,7 +89,7 @@ async def test_each_field_goes_out_as_specified_and_is_accepted(server, fields):
 async def test_zero_is_sent_as_zero(server):
     async with Client(KEY, server.url) as client:
         await client.create(request(cfg_scale=0))
-    assert b'"cfg_scale":0}' in submissions(server)[0].body
+    assert b'"cfg_scale":0.0}' in submissions(server)[0].body
 
 
 @pytest.mark.parametrize("status", [200, 201])
