@@ -46,6 +46,8 @@ class SourceImage:
         Pixels of what is sent.
     scaled_from
         Width and height before it was made smaller to fit into 10 MB; None where it was not.
+    flattened
+        Whether it had transparent parts, where the background shows now.
     source_size
         Bytes as given; None for arrays, figures, Pillow images and URLs.
     changes
@@ -62,6 +64,7 @@ class SourceImage:
     width: int | None = None
     height: int | None = None
     scaled_from: tuple[int, int] | None = None
+    flattened: bool = False
     source_size: int | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -110,6 +113,7 @@ class SourceImage:
             width=encoded.width,
             height=encoded.height,
             scaled_from=encoded.scaled_from,
+            flattened=encoded.flattened,
             source_size=size,
             changes=encoded.changes,
             warnings=preflight(encoded.width, encoded.height),

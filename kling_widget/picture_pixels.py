@@ -7,6 +7,7 @@ import itertools
 import math
 from typing import TYPE_CHECKING
 
+from .errors import ImageError
 from .picture_files import broken
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Imag
     Returns
     -------
     The picture, and whether the background shows in it.
+
+    Raises
+    ------
+    ImageError
+        It is transparent everywhere.
     """
     turned = orientation(image) != 1
     image.load()
@@ -55,6 +61,11 @@ def plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Imag
     colours = to_srgb(image, changes)
     if alpha is None or alpha.getextrema() == (255, 255):
         return colours, False
+    if alpha.getextrema()[1] == 0:
+        raise ImageError(
+            f"The picture is transparent everywhere: only {background} would be seen.",
+            hint='Choose another; of a Pillow image, convert("RGB") leaves the transparency out.',
+        )
     changes.append(f"Transparent parts filled with {background}")
     return _flatten(colours, alpha, background), True
 

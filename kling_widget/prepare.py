@@ -117,7 +117,18 @@ def _raise_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]
 
 
 def _mask_advice(pictures: dict[str, SourceImage]) -> dict[str, str]:
-    """What Kling's own API documentation says of a mask's size and the AI/ML API's does not: a sentence by field."""
+    """What may be no mask to the model, or not the one that was painted: a sentence by field.
+
+    Of sizes Kling's own API documentation says so, the AI/ML API's does not.
+    """
+    for name, picture in pictures.items():
+        if "mask" in name and picture.flattened:
+            told = "Its transparent parts are sent white, and white on them cannot be told apart"
+            return {
+                name.partition(".")[
+                    0
+                ]: f"The model may not see what is painted on the mask. {told}: use opaque colours."
+            }
     sizes = {name: (each.width, each.height) for name, each in pictures.items() if each.width and each.height}
     first = sizes.get("image_url")
     masks = {name: size for name, size in sizes.items() if "mask" in name}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from kling_widget import (
     DownloadError,
@@ -332,6 +332,20 @@ def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, se
     row = studio.workspace.ledger.rows()[0]
     assert "base64" not in json.dumps(row.request)
     assert KEY not in json.dumps(row.request)
+
+
+@pytest.mark.parametrize("field", ["static_mask", "dynamic_masks"])
+def test_a_mask_painted_on_transparent_ground_is_told_before(studio, server, cat, field):
+    """As paint programs save a layer: white strokes, which on white are none."""
+    layer = Image.new("RGBA", (640, 360))
+    ImageDraw.Draw(layer).ellipse((100, 100, 300, 300), fill="white")
+    path = [{"x": 0, "y": 0}, {"x": 9, "y": 9}]
+    mask = layer if field == "static_mask" else [{"mask": layer, "trajectories": path}]
+    with pytest.raises(InvalidRequestError, match="may not see what is painted") as caught:
+        studio.submit(cat, "p", **{field: mask})
+    assert (caught.value.field, caught.value.advice) == (field, True)
+    assert not submissions(server)
+    studio.submit(cat, "p", **{field: mask}, send_anyway=True).wait(DEADLINE)
 
 
 def test_a_path_in_a_picture_that_is_sent_smaller_is_told_before(studio, server, monkeypatch):

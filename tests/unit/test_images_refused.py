@@ -107,6 +107,12 @@ def test_a_background_that_is_no_colour_is_refused():
         SourceImage.load(COFFEE, background="nocolour")
 
 
+@pytest.mark.parametrize("source", [Image.new("RGBA", (400, 300)), np.zeros((300, 400, 4), np.uint8)])
+def test_a_picture_of_which_nothing_would_be_seen_is_refused(source):
+    with pytest.raises(ImageError, match="transparent everywhere: only white would be seen"):
+        SourceImage.load(source)
+
+
 @pytest.mark.parametrize(
     "decoded",
     [
