@@ -48,6 +48,8 @@ class SourceImage:
         Width and height before it was made smaller to fit into 10 MB; None where it was not.
     flattened
         Whether it had transparent parts, where the background shows now.
+    may_lie
+        Whether it was turned as its orientation tag says, though it may have been upright already.
     source_size
         Bytes as given; None for arrays, figures, Pillow images and URLs.
     changes
@@ -65,6 +67,7 @@ class SourceImage:
     height: int | None = None
     scaled_from: tuple[int, int] | None = None
     flattened: bool = False
+    may_lie: bool = False
     source_size: int | None = None
     changes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -114,6 +117,7 @@ class SourceImage:
             height=encoded.height,
             scaled_from=encoded.scaled_from,
             flattened=encoded.flattened,
+            may_lie=encoded.may_lie,
             source_size=size,
             changes=encoded.changes,
             warnings=preflight(encoded.width, encoded.height),

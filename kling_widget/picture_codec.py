@@ -21,7 +21,7 @@ from .picture_files import (
     pixels,
     sniff,
 )
-from .picture_pixels import orientation, plain
+from .picture_pixels import orientation, plain, turned_by_hand
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -51,6 +51,8 @@ class Encoded:
         Whether the background colour shows in it.
     scaled_from
         Width and height before it was made smaller to fit; None where it was not.
+    may_lie
+        Whether it was turned as its tag says, though it may have been upright already.
     """
 
     data: bytes
@@ -60,6 +62,7 @@ class Encoded:
     changes: tuple[str, ...] = ()
     flattened: bool = False
     scaled_from: tuple[int, int] | None = None
+    may_lie: bool = False
 
 
 def encode_file(data: bytes, name: str, background: str) -> Encoded:
@@ -99,7 +102,8 @@ def encode_image(image: Image.Image, name: str, background: str) -> Encoded:
     check_pixels(image.size, name)
     changes: list[str] = []
     try:
-        upright, flattened = plain(image, background, changes)
+        by_hand = turned_by_hand(image)
+        upright, flattened = plain(image, background, changes, upright=by_hand is True)
     except broken() as error:
         raise ImageError(f"{name} cannot be read: {error}", hint="Give it as a JPEG or PNG file.") from error
     payload, media_type, size = _encode(upright, lossless=True)
@@ -108,7 +112,7 @@ def encode_image(image: Image.Image, name: str, background: str) -> Encoded:
         changes.append(f"Scaled from {pixels(*scaled_from)} to {pixels(*size)}, to stay under {human_size(MAX_BYTES)}")
     if media_type == "image/jpeg":
         changes.append(f"Encoded as JPEG, {human_size(len(payload))}, to stay small")
-    return Encoded(payload, media_type, *size, tuple(changes), flattened, scaled_from)
+    return Encoded(payload, media_type, *size, tuple(changes), flattened, scaled_from, by_hand is None)
 
 
 def _may_stay(image: Image.Image, data: bytes, kind: str) -> bool:

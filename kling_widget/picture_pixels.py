@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SAMPLES = list(itertools.product((0, 85, 170, 255), repeat=3))  # colours that a profile is tried on
 _ROUNDING = 3  # of 255; ours: what profiles of sRGB differ by from one another
 ORIENTATION = 0x0112  # EXIF 2.32, tag 274
+_SIZE = (0xA002, 0xA003)  # the same, PixelXDimension and PixelYDimension: as stored, before any turning
 
 
 def orientation(image: Image.Image) -> int:
@@ -27,7 +28,39 @@ def orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Image.Image, bool]:
+def turned_by_hand(image: Image.Image) -> bool | None:
+    """Whether a Pillow image was turned since it was opened, though it still says that it is to be turned.
+
+    Notebooks show a photo as it is stored, so whoever sees it lying turns it; and Pillow keeps the tag.
+
+    Returns
+    -------
+    None where nobody can tell.
+    """
+    from PIL.ExifTags import IFD
+    from PIL.ImageFile import ImageFile
+
+    if isinstance(image, ImageFile) or (tag := orientation(image)) == 1:
+        return False
+    try:
+        details = image.getexif().get_ifd(IFD.Exif)
+    except broken():
+        return None
+    width, height = (details.get(name) for name in _SIZE)
+    if tag < 5 or not isinstance(width, int) or not isinstance(height, int) or width == height:
+        return None  # half a turn, or a mirror, leaves the sides as they were
+    if _are_alike(image.width * height, image.height * width):
+        return False
+    return True if _are_alike(image.width * width, image.height * height) else None
+
+
+def _are_alike(one: int, other: int) -> bool:
+    return abs(one - other) <= 0.01 * max(one, other)  # made smaller, sides are rounded
+
+
+def plain(
+    image: Image.Image, background: str, changes: list[str], *, upright: bool = False
+) -> tuple[Image.Image, bool]:
     """Bring to RGB or L.
 
     Parameters
@@ -38,6 +71,8 @@ def plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Imag
         Colour behind transparent parts.
     changes
         Gets a sentence for each thing that was changed.
+    upright
+        Whether it stands already, whatever its orientation tag says.
 
     Returns
     -------
@@ -48,10 +83,10 @@ def plain(image: Image.Image, background: str, changes: list[str]) -> tuple[Imag
     ImageError
         It is transparent everywhere.
     """
-    turned = orientation(image) != 1
+    turned = not upright and orientation(image) != 1
     image.load()
-    image = _upright(image)
     if turned:
+        image = _upright(image)
         changes.append("Turned upright, as its orientation tag says")
     if image.mode[0] in "IF":
         image = _to_8_bit(image, changes)

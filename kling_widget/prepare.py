@@ -17,6 +17,7 @@ from .workspace import Workspace
 Picture = SourceImage | FileBytes | WebAddress
 
 SEND_ANYWAY = "To send it all the same: send_anyway=True."
+SEND_TURNED = "To send it turned: send_anyway=True."
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,15 @@ def facts_of(picture: SourceImage) -> dict[str, Any]:
 
 def _raise_advice(request: ImageToVideoRequest, pictures: dict[str, SourceImage]) -> None:
     for field, label in (("image_url", "first frame"), ("tail_image_url", "last frame")):
-        if field in pictures and pictures[field].warnings:
-            said = "; ".join(pictures[field].warnings)
+        picture = pictures.get(field)
+        if picture is not None and picture.may_lie:
+            raise ImageError(
+                f"The {label} may lie on its side: its tag says that it is to be turned, but it was changed since.",
+                hint=f"ImageOps.exif_transpose(image) right after Image.open() settles that. {SEND_TURNED}",
+                field=field, advice=True,
+            )  # fmt: skip
+        if picture is not None and picture.warnings:
+            said = "; ".join(picture.warnings)
             raise ImageError(f"The {label} may be refused: {said}.", hint=SEND_ANYWAY, field=field, advice=True)
     for field, said in (request.preflight() | _mask_advice(pictures) | _path_advice(request, pictures)).items():
         raise InvalidRequestError(said, hint=SEND_ANYWAY, field=field, advice=True)

@@ -334,6 +334,19 @@ def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, se
     assert KEY not in json.dumps(row.request)
 
 
+@pytest.mark.parametrize("field", ["image", "tail_image"])
+def test_a_photo_that_may_lie_on_its_side_is_told_before(studio, server, tmp_path, field):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (640, 400), "teal").save(tmp_path / "phone.jpg", exif=exif)
+    turned = {"image": picture((400, 640)), field: Image.open(tmp_path / "phone.jpg").rotate(270, expand=True)}
+    with pytest.raises(ImageError, match=r"may lie on its side.*exif_transpose") as caught:
+        studio.submit(prompt="p", **turned)
+    assert (caught.value.field, caught.value.advice) == (f"{field}_url", True)
+    assert not submissions(server)
+    studio.submit(prompt="p", **turned, send_anyway=True).wait(DEADLINE)
+
+
 @pytest.mark.parametrize("field", ["static_mask", "dynamic_masks"])
 def test_a_mask_painted_on_transparent_ground_is_told_before(studio, server, cat, field):
     """As paint programs save a layer: white strokes, which on white are none."""

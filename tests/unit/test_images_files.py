@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from kling_widget.images import SourceImage
 from tests.unit.picture_samples import COFFEE, PHOTOS, saved
@@ -66,6 +66,36 @@ def test_a_picture_is_turned_upright_as_its_orientation_says(kind, orientation):
     assert "Turned upright" in image.changes[0]
     assert difference(image, upright) < 8
     assert image.pil().getexif().get(0x0112, 1) == 1  # or it would be turned twice
+
+
+def phones_photo(orientation, size, stored=None):
+    """As a phone stores it, `size` pixels; `stored` says so in the EXIF, as phones do."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if stored:
+        exif.get_ifd(0x8769).update(zip((0xA002, 0xA003), stored, strict=True))
+    return Image.open(io.BytesIO(saved(COFFEE.resize(size), "JPEG", exif=exif.tobytes())))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored", "change", "is_sent", "may_lie"),
+    [
+        (6, (600, 400), lambda photo: photo, (400, 600), False),
+        (6, None, lambda photo: photo, (400, 600), False),
+        (6, (600, 400), lambda photo: photo.rotate(270, expand=True), (400, 600), False),
+        (6, (600, 400), lambda photo: photo.rotate(270, expand=True).resize((334, 501)), (334, 501), False),
+        (6, (600, 400), lambda photo: photo.convert("RGB"), (400, 600), False),
+        (6, (600, 400), lambda photo: photo.resize((450, 300)), (300, 450), False),
+        (6, (600, 400), ImageOps.exif_transpose, (400, 600), False),
+        (6, (600, 400), lambda photo: photo.crop((0, 0, 400, 400)), (400, 400), True),
+        (6, None, lambda photo: photo.rotate(270, expand=True), (600, 400), True),
+        (3, (600, 400), lambda photo: photo.rotate(180), (600, 400), True),
+        (1, (600, 400), lambda photo: photo.rotate(180), (600, 400), False),
+    ],
+)
+def test_a_photo_that_somebody_has_turned_is_not_turned_again(orientation, stored, change, is_sent, may_lie):
+    image = SourceImage.load(change(phones_photo(orientation, (600, 400), stored)))
+    assert (image.width, image.height, image.may_lie) == (*is_sent, may_lie)
 
 
 def test_a_heic_of_a_turned_phone_is_upright_and_turned_once():
