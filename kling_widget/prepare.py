@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import ImageError, InvalidRequestError, KlingError
 from .images import SourceImage, reference
+from .motion import DynamicMask
 from .picture_files import pixels
 from .picture_sources import FileBytes, ImageValue, WebAddress, read_source
 from .request import PICTURE_FIELDS, ImageToVideoRequest
+from .rules import shown
 from .workspace import Workspace
 
 Picture = SourceImage | FileBytes | WebAddress
@@ -68,6 +70,8 @@ def draft(image: Any, prompt: str, *, tail_image: Any = None, **fields: Any) -> 
     pictures = {name: _read(name, value) for name, value in given.items() if value is not None}
     masks = fields.pop("dynamic_masks", None)
     if masks is not None:
+        if isinstance(masks, str | Mapping) or not isinstance(masks, Iterable):
+            raise _no_masks(masks)
         fields["dynamic_masks"] = [_mask(number, mask, pictures) for number, mask in enumerate(masks)]
     named = {name: reference(picture) for name, picture in pictures.items() if name in PICTURE_FIELDS}
     return Draft(ImageToVideoRequest(**{**fields, **named, "prompt": prompt}), pictures)
@@ -97,9 +101,18 @@ def keep(workspace: Workspace, draft: Draft, *, send_anyway: bool = False) -> Pr
 
 
 def _mask(number: int, mask: Any, pictures: dict[str, Picture]) -> dict[str, Any]:
+    if not isinstance(mask, Mapping | DynamicMask):
+        raise _no_masks(mask)
     fields = dict(mask) if isinstance(mask, Mapping) else {"mask": mask.mask, "trajectories": mask.trajectories}
     picture = pictures[f"dynamic_masks.{number}"] = _read("dynamic_masks", fields.get("mask"))
     return {**fields, "mask": reference(picture)}
+
+
+def _no_masks(value: Any) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"dynamic_masks is a list of masks, each with its mask and trajectories, not {shown(value)}.",
+        field="dynamic_masks",
+    )
 
 
 def facts_of(picture: SourceImage) -> dict[str, Any]:

@@ -334,6 +334,17 @@ def test_a_last_frame_and_masks_are_sent_from_whatever_a_person_holds(studio, se
     assert KEY not in json.dumps(row.request)
 
 
+@pytest.mark.parametrize(
+    "masks",
+    [{"mask": "m.png", "trajectories": []}, "m.png", 5, ["m.png"], [Image.new("L", (640, 360))]],
+    ids=["one mask", "a name", "a number", "names", "pictures"],
+)
+def test_what_are_no_dynamic_masks_is_one_sentence(studio, server, cat, masks):
+    with pytest.raises(InvalidRequestError, match="a list of masks, each with its mask and trajectories, not"):
+        studio.submit(cat, "p", dynamic_masks=masks)
+    assert not submissions(server)
+
+
 @pytest.mark.parametrize("field", ["image", "tail_image"])
 def test_a_photo_that_may_lie_on_its_side_is_told_before(studio, server, tmp_path, field):
     exif = Image.Exif()
