@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidRequestError
-from .request import PICTURE_FIELDS, ImageToVideoRequest
+from .picture_sources import is_base64_picture
+from .request import ImageToVideoRequest
 
 PICTURES = ("image", "tail_image", "static_mask")
 FIELDS = (
@@ -65,7 +66,7 @@ class Rows:
             It has a column that a request does not have.
         """
         if isinstance(raw, ImageToVideoRequest):
-            given = {name: _address(name, value) for name, value in raw.body().items() if name != "model"}
+            given = {name: value for name, value in raw.body().items() if name != "model"}
         else:
             given = dict(raw) if isinstance(raw, Mapping) else {"image": raw}
         kept = {name: given.pop(name, None) for name in self.keep}
@@ -207,17 +208,11 @@ def described(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def _picture_name(picture: Any) -> str:
     if isinstance(picture, str):
-        return "picture" if picture.startswith("data:") else picture
+        return "picture" if picture.startswith("data:") or is_base64_picture(picture) else picture
     if isinstance(picture, os.PathLike):
         return os.fsdecode(picture)
     name = getattr(picture, "name", None) or getattr(picture, "filename", None)
     return Path(name).name if isinstance(name, str) else "picture"
-
-
-def _address(name: str, value: Any) -> Any:
-    """A picture of a request in a form that is read as one: a request may hold bare Base64."""
-    bare = name in PICTURE_FIELDS and ":" not in value[:16]
-    return f"data:;base64,{value}" if bare else value
 
 
 def _is_one_picture(given: Any) -> bool:

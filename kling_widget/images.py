@@ -79,7 +79,7 @@ class SourceImage:
         Parameters
         ----------
         source
-            Path, URL (``http``, ``https``) or ``data:`` URI; address of a store that fsspec knows
+            Path, URL (``http``, ``https``), ``data:`` URI or bare Base64; address of a store that fsspec knows
             (``s3://bucket/cat.jpg``), which is read here; bytes; binary file object; Pillow image; NumPy array
             (H×W, H×W×3 or H×W×4; uint8, or float 0..1); torch tensor (also 3×H×W); matplotlib figure;
             IPython ``Image``; `Video` (its last frame); `SourceImage`.

@@ -18,12 +18,14 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from . import addresses, mp4_metadata
 from .errors import DownloadError, ImageError, KlingError
-from .picture_files import human_size, open_picture
+from .picture_files import human_size, open_picture, sniff
+from .rules import is_bare_base64
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_SOURCE = 512_000_000  # bytes; ours: above any camera's files, below what a notebook's memory bears
+_STANDARD = str.maketrans("-_", "+/")  # Base64 for addresses (RFC 4648, section 5) → the usual one
 _FORMS = "Give a path, URL, bytes, file object, Pillow image, NumPy array, torch tensor, figure or Video."
 
 
@@ -102,7 +104,7 @@ def _from_text(text: str) -> Found:
         raise ImageError("No image was given: the text is empty.", hint=_FORMS)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", stripped)  # two letters at least: C:\cat.png is a path
     if scheme is None:
-        return _from_path(text)
+        return _from_data_uri(f"data:;base64,{stripped}") if is_base64_picture(stripped) else _from_path(text)
     match scheme[1].lower():
         case "data":
             return _from_data_uri(stripped)
@@ -116,6 +118,17 @@ def _from_text(text: str) -> Found:
             if "://" not in stripped and os.path.exists(text):
                 return _from_path(text)
             raise ImageError(f"An address that begins with {other}: cannot be used.", hint="Use http:// or https://.")
+
+
+def is_base64_picture(text: str) -> bool:
+    """Whether it is a picture in Base64, as the vendor takes it; a path may look like some Base64."""
+    if not is_bare_base64(text):
+        return False
+    try:
+        sniff(base64.b64decode(text[:64].translate(_STANDARD)), "picture")
+    except ImageError:
+        return False
+    return True
 
 
 def _from_url(text: str) -> WebAddress:
@@ -158,7 +171,7 @@ def _from_data_uri(text: str) -> FileBytes:
     if "base64" not in options:
         return FileBytes(unquote_to_bytes(payload))
     try:
-        compact = re.sub(r"\s+", "", unquote(payload)).rstrip("=")
+        compact = re.sub(r"\s+", "", unquote(payload)).rstrip("=").translate(_STANDARD)
         return FileBytes(base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True))
     except (binascii.Error, ValueError) as error:
         raise ImageError("The data: URI is damaged: its base64 cannot be read.", hint="Copy it again.") from error

@@ -26,6 +26,11 @@ def is_reference(value: str) -> bool:
     return bool(_REFERENCE.match(value))
 
 
+def is_bare_base64(value: str) -> bool:
+    """Whether a text may be the Base64 of something, without ``data:`` before it."""
+    return ":" not in value[:16] and bool(_BASE64.match(value))
+
+
 def check_text(field: str, value: object, *, required: bool = False) -> None:
     """Raise `InvalidRequestError` unless `value` is text (or None, where it may be)."""
     if value is None and not required:
@@ -75,7 +80,7 @@ def check_picture(field: str, value: object, *, required: bool = False) -> None:
             return
         if value.lower().startswith(("http://", "https://")) and " " not in value and _has_host(value):
             return
-        if is_reference(value) or (":" not in value[:16] and _BASE64.match(value)):
+        if is_reference(value) or is_bare_base64(value):
             return
     raise InvalidRequestError(
         f"{field} must be an http(s) URL or a Base64-encoded picture, not {shown(value)}.",

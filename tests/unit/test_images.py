@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,22 @@ def test_a_url_passes_through_unfetched():
     for act in (image.pil, image.thumbnail):
         with pytest.raises(ImageError, match="was not fetched"):
             act()
+
+
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@pytest.mark.parametrize("picture", [COFFEE, ROCKET])
+def test_base64_by_itself_is_the_picture_in_it_as_the_vendor_takes_it(encode, picture):
+    assert SourceImage.load(encode(picture.read_bytes()).decode()) == SourceImage.load(picture.read_bytes())
+
+
+def test_a_path_that_could_be_base64_is_a_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path("holidays", *["beach"] * 12)
+    path.parent.mkdir(parents=True)
+    shutil.copy(COFFEE, path)
+    assert SourceImage.load(str(path)).data == COFFEE.read_bytes()
+    with pytest.raises(ImageError, match="There is no file"):
+        SourceImage.load(f"{path}s")
 
 
 def test_a_data_uri_is_the_picture_in_it():
