@@ -113,9 +113,9 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     Once the interpreter ends no work is begun any more, and nobody hears of it: what is under way is found again in the
     ledger, and a traceback as a script's last words would say otherwise.
     """
-    here, work = asyncio.get_running_loop(), partial(contextvars.copy_context().run, function, *args, **kwargs)
+    here, work = asyncio.get_running_loop(), partial(function, *args, **kwargs)
     try:
-        result = here.run_in_executor(None, work)
+        result = here.run_in_executor(None, contextvars.copy_context().run, _contained, work)
     except RuntimeError as error:
         if "shutdown" in str(error):  # of concurrent.futures and threading; no public name tells it this early
             await pause(float("inf"))
@@ -123,13 +123,24 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return await result
 
 
+def _contained(work: Callable[[], T]) -> T:
+    """Do somebody's work, whose ``sys.exit()`` is no way to end the loop: asyncio lets it through all tasks."""
+    try:
+        return work()
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(f"Work in the background ended with {type(error).__name__}: {error}") from error
+
+
 def aside(function: Callable[[], T]) -> Future[T]:
-    """Run what may wait for ever, for a person, in a thread of its own: the interpreter's end doesn't wait for it."""
+    """Run what may wait for ever, for a person or a next row, in a thread of its own.
+
+    It takes no place in the pool, and the interpreter's end doesn't wait for it.
+    """
     future: Future[T] = Future()
 
     def work() -> None:
         try:
-            future.set_result(function())
+            future.set_result(_contained(function))
         except BaseException as error:  # noqa: BLE001 - handed on to whoever asks for the result
             future.set_exception(error)
 
@@ -182,6 +193,17 @@ async def happens(event: asyncio.Event, seconds: float) -> None:
     waiting = asyncio.ensure_future(event.wait())
     await asyncio.wait([waiting], timeout=seconds)
     waiting.cancel()
+
+
+async def unless(event: asyncio.Event, future: Future[T]) -> T | None:
+    """Await a future of the background loop; None where the event comes first, and the future goes on unheard."""
+    arrival, called = asyncio.ensure_future(bridge(future)), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait([arrival, called], return_when=asyncio.FIRST_COMPLETED)
+        return arrival.result() if arrival.done() else None
+    finally:
+        arrival.cancel()
+        called.cancel()
 
 
 async def bridge(future: Future[T]) -> T:

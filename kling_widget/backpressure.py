@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import Future
+from typing import TypeVar
 
 from . import background
+
+T = TypeVar("T")
 
 
 class Window:
@@ -83,6 +87,10 @@ class Turnstile:
             self._refused -= 1
             self.inside += 1
             self._wake()
+
+    async def unless_closed(self, future: Future[T]) -> T | None:
+        """What a future gives; None where nobody new is let in any more before it does."""
+        return await background.unless(self._shut, future)
 
     def widen(self, size: int) -> None:
         """So many from now on."""

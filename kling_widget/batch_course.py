@@ -93,7 +93,7 @@ class BatchCourse:
 
     async def _read_and_submit(self) -> None:
         """One row after the other, each read when there is room for it: in the order in which the budget is spent."""
-        rows = enumerate(self._rows.read())
+        rows = self._read()
         while await self._turnstile.enter():
             entry = None
             try:
@@ -109,18 +109,20 @@ class BatchCourse:
                 self._following.add(following)
                 following.add_done_callback(partial(self._followed, entry))
 
+    def _read(self) -> Iterator[tuple[int, Any]]:
+        """The raw rows with their numbers; also what they do to begin is done where they are read."""
+        yield from enumerate(self._rows.read())
+
     async def _begun(self, rows: Iterator[tuple[int, Any]]) -> _Entry | None:
         """The next row, asked for unless it fails; None when there is none. Nothing here holds its pictures after."""
-        if self.closed_by is not None and self._rows.length is None:
-            return None  # of rows without an end, none would ever be made again
-        found = await background.in_thread(next, rows, None)
+        # In a thread of its own: a source that waits for its next row would keep one of the pool's, for good.
+        found = await self._turnstile.unless_closed(background.aside(partial(next, rows, None)))
         if found is None or not self._turnstile.is_open:
             return None
         entry = _Entry(found[0])
         self.begun += 1
-        beginning = asyncio.create_task(self._begin(entry, found[1]))
-        await asyncio.wait([beginning])
-        if (error := beginning.exception()) is not None:
+        (error,) = await asyncio.gather(self._begin(entry, found[1]), return_exceptions=True)
+        if error is not None:
             self._finish(entry, error)
         return entry
 
@@ -140,13 +142,19 @@ class BatchCourse:
                     raise
                 refusals += 1
                 if self._turnstile.inside == 1 and refusals > TRIES_ALONE:
-                    self.closed_by = self.closed_by or error
+                    self._close(error)
                 pause = retry.backoff(refusals, random.random(), error.retry_after)
                 if self.closed_by is not None or not await self._turnstile.enter_again(pause):
                     raise
             else:
                 return
             entry.generation = await self._maker.again(entry.generation)
+
+    def _close(self, error: KlingError) -> None:
+        """Submit nothing more, for this reason; what is there is still found."""
+        self.closed_by = self.closed_by or error
+        if self._rows.length is None:
+            self._turnstile.close()  # of rows without an end, none would ever be made again
 
     def _followed(self, entry: _Entry, task: asyncio.Task[None]) -> None:
         self._following.discard(task)
@@ -161,7 +169,7 @@ class BatchCourse:
 
     def _finish(self, entry: _Entry, error: BaseException | None) -> None:
         if isinstance(error, _CLOSING):
-            self.closed_by = self.closed_by or error
+            self._close(error)
         if isinstance(error, NothingThereError):
             error = self.closed_by
         left = entry.generation is None and (error is None or error is self.closed_by or isinstance(error, _CLOSING))

@@ -297,6 +297,27 @@ def test_a_failed_background_task_is_in_the_log(caplog: pytest.LogCaptureFixture
     assert "the reason" in caplog.text
 
 
+@pytest.mark.parametrize("leave", ["SystemExit", "KeyboardInterrupt"])
+def test_what_would_end_the_program_ends_no_loop_and_reaches_who_asked_for_the_work(leave: str) -> None:
+    in_fresh_process(
+        f"""
+        def give_up():
+            raise {leave}("no such folder")
+
+        async def work():
+            for waiting in (background.in_thread(give_up), background.bridge(background.aside(give_up))):
+                try:
+                    await waiting
+                except RuntimeError as error:
+                    print(error, isinstance(error.__cause__, {leave}))
+
+        background.run(work())
+        print(background.run(soon(0)))
+    """,
+        says=f"Work in the background ended with {leave}: no such folder True\n" * 2 + "done\n",
+    )
+
+
 def test_the_background_loop_never_waits_for_itself() -> None:
     async def wait_for_itself() -> None:
         background.run(soon(0))
