@@ -88,6 +88,11 @@ def _report(future: Future[object]) -> None:
         log.error("a background task failed", exc_info=error)
 
 
+def on_main_thread() -> bool:
+    """Whether this is the thread that signals reach, Ctrl-C's among them."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def start_on(other: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
     """Run a coroutine on somebody else's loop, whose objects are to be touched only there; return at once."""
     return asyncio.run_coroutine_threadsafe(coroutine, other)
@@ -326,7 +331,7 @@ def _result(future: Future[T], timeout: float | None) -> T:
     ends = float("inf") if timeout is None else time.monotonic() + timeout
     # In turns: a signal that comes in the moment in which a wait begins, or to another thread, is heard when it ends;
     # and by the main thread only, so hundreds of others need not wake for it.
-    turn = TURN if threading.current_thread() is threading.main_thread() else threading.TIMEOUT_MAX
+    turn = TURN if on_main_thread() else threading.TIMEOUT_MAX
     while not done.wait(min(turn, max(ends - time.monotonic(), 0.0))):
         if time.monotonic() >= ends:
             raise TimeoutError

@@ -8,15 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import background, contact_sheet, marimo_cell
 from .batch_course import BatchCourse
 from .batch_results import Looks, Results
 from .errors import StoppedWatchingError
-from .notebook_files import in_marimo_cell, runs_now
+from .notebook_files import in_marimo_cell, runs_now, when_cell_ends
 from .progress import TICK, LiveOutput, about
 from .row_results import Result
 from .row_tiles import NAMES
@@ -33,6 +35,8 @@ STILL = (
 )
 
 COLUMNS = 6  # tiles that fit side by side in a laptop's window
+
+_LEAVING = (KeyboardInterrupt, asyncio.CancelledError)  # how Ctrl-C comes to code that waits, and to code that awaits
 
 _running: set[Batch] = set()  # goes on though nobody holds it; loops hold their tasks weakly only
 
@@ -64,6 +68,7 @@ class Batch(BatchCourse):
         self.over = False
         self.shown_in_cell: int | None = None
         self._stopped = False
+        self._heeds_its_cell = False  # whether it hears how the cell ends that loops over it
         self._progress = False
         self._end = asyncio.Event()
         self._ended: Future[Results]
@@ -181,12 +186,17 @@ class Batch(BatchCourse):
             return await background.bridge(self._ended)
 
     def __iter__(self) -> Iterator[Result]:
-        """Results as they come. Leaving the loop stops nothing: see :meth:`stop`."""
+        """Results as they come.
+
+        Leaving the loop stops nothing: see :meth:`stop`. Ctrl-C does: while it waits, and in IPython in its body.
+        """
         place = 0
         while (news := self._news_after(place)) is not None:
             with self._told_when_left():
                 background.wait(news)
-            yield from self.finished[place : (place := len(self.finished))]
+            for result in self.finished[place : (place := len(self.finished))]:
+                self._heed_cell()
+                yield result
         self._ended.result()  # what the rows raised
 
     async def __aiter__(self) -> AsyncIterator[Result]:
@@ -195,6 +205,7 @@ class Batch(BatchCourse):
             with self._told_when_left():
                 await background.bridge(news)
             for result in self.finished[place : (place := len(self.finished))]:
+                self._heed_cell()
                 yield result
         await background.bridge(self._ended)
 
@@ -216,12 +227,20 @@ class Batch(BatchCourse):
         """Who presses Ctrl-C, or cancels what awaits it, wants no more to be paid for; and learns what goes on."""
         try:
             yield
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            self.stop()
-            going = f" {len(self._under_way)} under way go on." if self._under_way else ""
-            rest = "" if self.left == 0 else " The same batch again makes what is left."
-            print(f"Stopped: nothing more is submitted.{going}{rest}", file=sys.stderr)
+        except _LEAVING:
+            self._stop_and_tell()
             raise
+
+    def _stop_and_tell(self) -> None:
+        self.stop()
+        going = f" {len(self._under_way)} under way go on." if self._under_way else ""
+        rest = "" if self.left == 0 else " The same batch again makes what is left."
+        print(f"Stopped: nothing more is submitted.{going}{rest}", file=sys.stderr)
+
+    def _heed_cell(self) -> None:
+        """Ctrl-C in the body of a loop passes an iterator by: it is heard of when the cell is over."""
+        if not self._heeds_its_cell:
+            self._heeds_its_cell = when_cell_ends(partial(_cell_over, weakref.ref(self)))
 
     # On the background loop
 
@@ -242,6 +261,15 @@ class Batch(BatchCourse):
             await surface.update()
             await background.happens(self._end, TICK)
         await surface.update()
+
+
+def _cell_over(known: weakref.ref[Batch], error: BaseException | None) -> None:
+    """The cell is over that looped over a batch; what ended it may have come out of the loop's body."""
+    batch = known()
+    if batch is not None:
+        batch._heeds_its_cell = False
+        if isinstance(error, _LEAVING) and not batch.over and not batch._stopped:
+            batch._stop_and_tell()
 
 
 _NOW: Future[None] = Future()

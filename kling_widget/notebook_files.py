@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from . import background
 
 _EMBED_ONLY = {  # environment variable → host whose pages cannot load files beside the notebook
     "VSCODE_PID": "vscode",
@@ -95,6 +98,26 @@ def running_cell() -> int | None:
 def runs_now(cell: int | None) -> bool:
     """Whether this is the number of the cell that runs (or ran last) in this kernel."""
     return cell is not None and cell == running_cell()
+
+
+def when_cell_ends(tell: Callable[[BaseException | None], object]) -> bool:
+    """Call once when the cell that runs is over, with the error that ended it. For what an interrupt ends.
+
+    Returns
+    -------
+    Whether there will be a call: in IPython, on the thread that Ctrl-C reaches.
+    """
+    shell = _shell()
+    if shell is None or not background.on_main_thread():
+        return False
+
+    def over(result: Any) -> None:  # whose name counts: IPython 7 looks at it
+        if background.on_main_thread():  # else a cell of another subshell is over
+            shell.events.unregister("post_run_cell", over)
+            tell(getattr(result, "error_in_exec", None))
+
+    shell.events.register("post_run_cell", over)
+    return True
 
 
 def _shell() -> Any:
