@@ -107,8 +107,6 @@ class Orders:
         row, ours = self._write(row, budget, new_take=new_take, free=free)
         if ours:
             studio.account.balance = None  # no longer what it was
-        else:
-            studio.forget_if_gone(row, lambda row: studio.workspace.has_video(row, look=True))
         return studio.go_on(row)
 
     def _write(self, row: Row, budget: float | None, *, new_take: bool, free: bool) -> tuple[Row, bool]:

@@ -167,7 +167,11 @@ class Studio(StudioAccess):
         return self.workspace.ledger.holder(self.provider, request.content_hash(), take) if self.has_ledger else None
 
     def go_on(self, row: Row) -> Generation:
-        """The generation of a row, watched unless its video is there; sent only if its order was not sent yet."""
+        """The generation of a row, watched unless its video is there; sent only if its order was not sent yet.
+
+        Blocks while a store is asked for a video that should be there.
+        """
+        self._forget_if_gone(row, lambda row: self.workspace.has_video(row, look=True))
         generation = self.generation_of(row)
         if generation.video is None:
             self.require_key()
@@ -221,10 +225,10 @@ class Studio(StudioAccess):
             from . import new_rows
 
             row, _ = self.workspace.ledger.admit(new_rows.made_elsewhere(generation_id, self.provider))
-        self.forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
+        self._forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
         return self.go_on(row)
 
-    def forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
+    def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
         """A video that somebody took away is fetched anew. A store is asked for one, never for each of a long list."""
         generation = self.generation_of(row)
         with contextlib.suppress(StoreError):  # nobody can tell now

@@ -205,6 +205,19 @@ def test_the_same_batch_again_makes_only_what_is_missing(vendor: SimulatorServer
     assert len(submissions(vendor)) == 9
 
 
+def test_a_video_that_somebody_took_away_is_fetched_anew_and_not_paid_again(
+    vendor: SimulatorServer, tmp_path: Path, cat: Path
+) -> None:
+    settings = {"api_key": KEY, "base_url": vendor.url, "workspace": tmp_path / "clips", "progress": False}
+    held = [kw.submit(cat, f"p{number}", **settings) for number in range(2)]  # as a notebook's variables do
+    for generation in held:
+        generation.wait(DEADLINE).path.unlink()
+    results = start_on(vendor, tmp_path, rows_of(cat, 3)).wait(DEADLINE)
+    assert [each.status for each in results] == ["completed"] * 3
+    assert all(each.path is not None and each.path.is_file() for each in results)
+    assert len(submissions(vendor)) == 3
+
+
 def test_rows_that_ask_for_the_same_are_one_clip(vendor: SimulatorServer, tmp_path: Path, cat: Path) -> None:
     batch = start_on(vendor, tmp_path, [cat, cat, {"image": str(cat)}, {"image": cat, "take": 2}], prompt="one")
     assert str(batch.plan).splitlines() == [
