@@ -11,7 +11,6 @@ from .money import dollars
 from .notebook_files import runs_now
 from .row_results import Result
 from .row_tiles import NAMES, failures, poster_tile, result_tile
-from .rules import shown
 from .tiles import SHOWN, page
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class Results(Sequence[Result]):
         except ImportError:
             raise _missing("pandas") from None
         rows = self.to_dicts()
-        return pandas.DataFrame(rows, columns=list(rows[0]) if rows else ["row", *_LAST])
+        return pandas.DataFrame(rows, columns=_names(rows))
 
     def to_polars(self) -> polars.DataFrame:
         """A polars DataFrame, one line a row; what polars has no type for is text in it.
@@ -123,8 +122,8 @@ class Results(Sequence[Result]):
             import polars
         except ImportError:
             raise _missing("polars") from None
-        rows = [{name: _plain(value) for name, value in row.items()} for row in self.to_dicts()]
-        return polars.DataFrame(rows, infer_schema_length=None)
+        rows = self.to_dicts()
+        return polars.DataFrame([_series(name, [_plain(row[name]) for row in rows]) for name in _names(rows)])
 
     def _parts(self) -> list[str]:
         made, failed, left = sum(result.place is not None for result in self), len(self.failed), len(self.left)
@@ -156,8 +155,33 @@ class Results(Sequence[Result]):
 _LAST = ("status", "video", "generation_id", "seconds", "usd", "error")
 
 
+def _names(rows: list[dict[str, Any]]) -> list[str]:
+    return list(rows[0]) if rows else ["row", *_LAST]
+
+
+def _series(name: str, values: list[Any]) -> polars.Series:
+    """A column of a polars table; of text where polars has no type that holds all of its values."""
+    import polars
+
+    try:
+        # Not Series(values): that takes the type of the first value, and refuses whole numbers beside others.
+        series = polars.DataFrame([{name: value} for value in values], infer_schema_length=None).get_column(name)
+    except (TypeError, ValueError, OverflowError, RuntimeError, polars.exceptions.PolarsError):  # all ways of its no
+        series = None
+    if series is not None and series.dtype != polars.Object:
+        return series
+    return polars.Series(name, [None if value is None else str(value) for value in values], dtype=polars.String)
+
+
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else shown(value)
+    """A number or time of NumPy's as Python's, and pandas' gaps as None; all else as it is."""
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if not hasattr(value, "dtype") or getattr(value, "ndim", None) != 0:
+        return value
+    plain = value.item()
+    counts = value.dtype.kind in "mM" and isinstance(plain, int)  # nanoseconds, for which Python has no type
+    return value.astype(f"{value.dtype.kind}8[us]").item() if counts else plain
 
 
 def _missing(package: str) -> KlingError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -347,6 +348,43 @@ def test_results_are_in_the_order_of_the_rows_and_a_table_has_one_line_each() ->
     assert frame["error"][0] == "Not made."
     assert results.to_polars()["prompt"].to_list() == ["p0", "p1", "p2"]
     assert len(Results([]).to_pandas()) == len(Results([]).to_polars()) == 0
+
+
+def test_a_polars_table_holds_values_as_they_are_and_text_only_where_polars_has_no_type_for_a_column() -> None:
+    class Odd:
+        def __str__(self) -> str:
+            return "odd " * 40  # longer than what a sentence would show of it
+
+    day = datetime.date(2026, 1, 1)
+    noon = datetime.datetime.fromisoformat("2026-01-01T12:00")
+    columns = {
+        "day": [day, None, day],
+        "list": [[1], [2, 3], None],
+        "number": [np.int64(1), 2, np.float32(0.5)],
+        "truth": [np.bool_(True), np.bool_(False), True],
+        "moment": [np.datetime64("2026-01-01T12", "ns"), noon, pd.Timestamp(noon)],
+        "gap": [1, pd.NA, np.int8(3)],
+        "camera": [{"type": "simple"}, None, {"type": "down_back"}],
+        "odd": [Odd(), None, 1],
+        "mixed": [day, noon, "soon"],
+        "large": [2**200, 1, None],
+    }
+    kept = [{name: values[row] for name, values in columns.items()} for row in range(3)]
+    frame = Results([Result(row, {"image": "a.png"}, kept[row], "completed") for row in range(3)]).to_polars()
+    told = {name: (frame.schema[name], frame[name].to_list()) for name in columns}
+    assert told == {
+        "day": (pl.Date(), [day, None, day]),
+        "list": (pl.List(pl.Int64()), [[1], [2, 3], None]),
+        "number": (pl.Float64(), [1.0, 2.0, 0.5]),
+        "truth": (pl.Boolean(), [True, False, True]),
+        "moment": (pl.Datetime("us"), [noon] * 3),
+        "gap": (pl.Int64(), [1, None, 3]),
+        "camera": (pl.Struct({"type": pl.String()}), [{"type": "simple"}, None, {"type": "down_back"}]),
+        "odd": (pl.String(), ["odd " * 40, None, "1"]),
+        "mixed": (pl.String(), [str(day), str(noon), "soon"]),
+        "large": (pl.String(), [str(2**200), "1", None]),
+    }
+    assert Results([]).to_polars().columns == list(Results([]).to_pandas().columns)
 
 
 def test_results_show_themselves_as_tiles_and_say_what_failed_and_what_is_simulated() -> None:
