@@ -53,8 +53,8 @@ def batch(
         :class:`ImageToVideoRequest` or of pictures. Columns are ``image``, ``prompt``, ``tail_image``,
         ``negative_prompt``, ``duration``, ``cfg_scale``, ``take`` and the other fields of a request, in every form that
         :func:`submit` takes. A missing value (None, NaN) leaves a field unset. Any other column raises, unless `keep`
-        names it. In a mapping of columns one value is for every row. An iterator is read on background threads, a row
-        when there is room for it; it may have no end.
+        names it. In a mapping of columns one value is for every row. An iterator is read beside the notebook, a row
+        when there is room for it: it may wait for the next one, and have no end. It is not counted and priced before.
     concurrency
         How many are under way at once, at most. The vendor documents no limit; where it refuses (429), fewer are.
     budget
@@ -92,7 +92,8 @@ def batch(
 
     Examples
     --------
-    >>> results = kw.batch(Path("photos").glob("*.jpg"), prompt="slow dolly in").wait()  # doctest: +SKIP
+    >>> from pathlib import Path
+    >>> results = kw.batch(sorted(Path("photos").glob("*.jpg")), prompt="slow dolly in").wait()  # doctest: +SKIP
     >>> results.to_pandas()  # doctest: +SKIP
     """
     api_key, database = hidden(api_key), hidden_database(database)

@@ -41,7 +41,7 @@ class Plan:
     prices
         About what one costs, by length (seconds, USD).
     enough_for
-        How many of those the budget is enough for; None without a budget.
+        How many of those the budget is enough for, of the shortest where nobody knows how many; None without a budget.
     """
 
     rows: int | None
@@ -70,14 +70,20 @@ class Plan:
     def _to_pay(self) -> str:
         free = not any(self.prices.values())
         if self.rows is None:
-            each = " or ".join(f"{dollars(usd)} for {seconds} s" for seconds, usd in self.prices.items())
-            return f"As many clips as the rows ask for, each {'free' if free else f'about {each}'}."
+            return f"As many clips as the rows ask for, each {'free' if free else self._each()}."
         count = self.to_make.total()
         if not count:
             return f"Nothing to make and nothing to pay{self._free_rows(': ')}."
         lengths = ", ".join(f"{each} of {seconds} s" for seconds, each in sorted(self.to_make.items()))
         price = "free" if free else f"about {dollars(self.usd)}"
         return f"{clips(count)} to make ({lengths}), {price}."
+
+    def _each(self) -> str:
+        """What one costs, and how all of them are bounded, where nobody knows how many there are."""
+        each = " or ".join(f"{dollars(usd)} for {seconds} s" for seconds, usd in self.prices.items())
+        if self.enough_for is None:
+            return f"about {each}; give a list to see the total, or budget=…"
+        return f"about {each}; the budget is enough for {self.enough_for:,} of {min(self.prices)} s"
 
     def _free_rows(self, before: str) -> str:
         """The rows that cost nothing, or nothing at all where there are none."""
@@ -123,6 +129,8 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     limit = studio.account.limit(budget)
     left = None if limit is None or studio.simulated else limit + TOLERANCE - sum(outlay(sums))
     if rows.length is None:
+        if left is not None and prices[5]:
+            found.enough_for = max(int(left / prices[5]), 0)
         return found
     asked = studio.workspace.ledger.asked(studio.provider) if studio.has_ledger else Asked()
     seen: set[tuple[str, int]] = set()

@@ -417,13 +417,32 @@ def test_without_anybody_to_ask_nothing_is_sent(vendor: SimulatorServer, tmp_pat
     with pytest.raises(kw.NotConfirmedError, match=r"2 clips to make.*about \$1\.32.*confirm=False"):
         start_on(vendor, tmp_path, rows_of(cat, 2), confirm=True)
     endless = ({"image": cat, "prompt": f"p{number}"} for number in itertools.count())
-    with pytest.raises(kw.NotConfirmedError, match=r"each about \$0\.66 for 5 s"):
+    with pytest.raises(
+        kw.NotConfirmedError, match=r"each about \$0\.66 for 5 s .* give a list to see the total, or bud"
+    ):
         start_on(vendor, tmp_path, endless, confirm=True)
+    with pytest.raises(kw.NotConfirmedError, match=r"each about \$0\.66 .*; the budget is enough for 3 of 5 s\."):
+        start_on(vendor, tmp_path, endless, confirm=True, budget=3 * PRICE)
     with pytest.raises(kw.InvalidRequestError, match="no column 'promt'"):
         start_on(vendor, tmp_path, [*rows_of(cat, 2), {"image": cat, "promt": "p"}])
     for wrong in (0, 1.5, True, "8"):
         with pytest.raises(kw.InvalidRequestError, match="concurrency"):
             start_on(vendor, tmp_path, rows_of(cat, 2), concurrency=wrong)
+    assert submissions(vendor) == []
+
+
+README = Path(__file__).parent.parent.parent / "README.md"
+
+
+def test_the_first_example_of_a_batch_is_counted_and_priced(vendor: SimulatorServer, tmp_path: Path) -> None:
+    (block,) = [each for each in README.read_text().split("```") if each.startswith("python") and "kw.batch(" in each]
+    first = block.removeprefix("python\n").partition("results = await")[0]
+    (tmp_path / "photos").mkdir()
+    for number, colour in enumerate(("red", "teal")):
+        (tmp_path / "photos" / f"{number}.jpg").write_bytes(plain(colour))
+    command = [sys.executable, "-c", f"import os, kling_widget as kw\nos.chdir({str(tmp_path)!r})\n{first}"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(vendor), input="", timeout=DEADLINE)
+    assert "Nobody is there to ask. 2 clips to make (2 of 5 s), about $1.32." in done.stderr
     assert submissions(vendor) == []
 
 

@@ -231,8 +231,10 @@ def test_the_plan_says_what_is_made_what_it_costs_and_what_costs_nothing() -> No
     again = str(Plan(4, {5: 0.66}, there=3, under_way=1))
     assert again == "Nothing to make and nothing to pay: 3 there already, 1 under way."
     assert str(Plan(None, {5: 0.66, 10: 1.32})) == (
-        "As many clips as the rows ask for, each about $0.66 for 5 s or $1.32 for 10 s."
+        "As many clips as the rows ask for, each about $0.66 for 5 s or $1.32 for 10 s; "
+        "give a list to see the total, or budget=…."
     )
+    assert str(Plan(None, {5: 0.0, 10: 0.0})) == "As many clips as the rows ask for, each free."
 
 
 def test_nobody_is_asked_where_nothing_costs_anything(monkeypatch: pytest.MonkeyPatch) -> None:
