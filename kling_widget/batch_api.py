@@ -16,6 +16,7 @@ from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .errors import InvalidRequestError
 from .notebook_files import in_notebook
+from .rules import whole
 from .studio import Studio
 from .studios import studio_for
 
@@ -164,7 +165,8 @@ def _begin(
     executor: Any = None,
 ) -> Batch:
     """Count, price, ask, and start. Parameters as of :func:`batch`."""
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+    at_once = whole(concurrency)
+    if at_once is None or at_once < 1:
         raise InvalidRequestError(f"concurrency must be 1 or more, not {concurrency!r}.")
     maker = _maker(executor, studio, budget=budget, send_anyway=send_anyway)
     planned = plan(studio, rows, budget)
@@ -174,7 +176,7 @@ def _begin(
         print(planned, file=None if in_notebook() else sys.stderr)
     if confirm:
         ask(planned)
-    batch = Batch(studio, rows, planned, maker, concurrency=concurrency)
+    batch = Batch(studio, rows, planned, maker, concurrency=at_once)
     batch.start(progress=progress)
     return batch
 

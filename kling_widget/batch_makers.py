@@ -10,7 +10,7 @@ from . import background
 from .errors import KlingError
 from .generation import Generation
 from .prepare import Draft, draft, keep
-from .rules import check_take
+from .rules import checked_take
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def found(studio: Studio, fields: Mapping[str, Any], take: Any) -> tuple[Draft, 
         It can't be sent as it is.
     """
     given = {name: value for name, value in fields.items() if name not in ("image", "prompt", "take")}
-    check_take(take)
+    take = checked_take(take)
     asked = draft(fields.get("image"), fields.get("prompt", ""), **given)
     return asked, None if take == "new" else studio.held(asked.request, take)
 

@@ -14,7 +14,7 @@ from .money import DEFAULT_DURATION, TOLERANCE, dollars, estimate, outlay
 from .notebook_files import takes_input
 from .picture_sources import FileBytes
 from .prepare import draft
-from .rules import check_take
+from .rules import checked_take
 
 if TYPE_CHECKING:
     from .batch_rows import BatchRow, Rows
@@ -156,8 +156,7 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
 def _cost(number: int, row: BatchRow, asked: Asked, seen: set[tuple[str, int]], found: Plan) -> int | None:
     """The length (seconds) of the clip this row adds; None where it adds none, which is counted in `found`."""
     fields = dict(row.fields)
-    take = fields.pop("take", 1)
-    check_take(take)
+    take = checked_take(fields.pop("take", 1))
     prompt = fields.get("prompt")
     known = isinstance(prompt, str) and prompt in asked.prompts
     if not known:

@@ -15,6 +15,7 @@ from typing import Any
 from .errors import InvalidRequestError
 from .picture_sources import is_base64_picture
 from .request import ImageToVideoRequest
+from .rules import whole
 
 PICTURES = ("image", "tail_image", "static_mask")
 FIELDS = (
@@ -74,7 +75,7 @@ class Rows:
         fields: dict[str, Any] = {}
         for name, value in (*self.common.items(), *given.items()):
             if not _is_missing(value):
-                fields[API_NAMES.get(name, name)] = _whole(name, value)
+                fields[API_NAMES.get(name, name)] = _counted(name, value)
         return BatchRow(fields, kept)
 
 
@@ -233,7 +234,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
-def _whole(name: str, value: Any) -> Any:
-    """Whole numbers as int: a column with a gap in it is one of floats in pandas, and others are of NumPy's types."""
-    counted = name in ("duration", "take") and isinstance(value, Real) and not isinstance(value, bool)
-    return int(value) if counted and float(value).is_integer() else value
+def _counted(name: str, value: Any) -> Any:
+    """What is counted as an int, where it is a whole number; else as it is, for the rule of its field."""
+    number = whole(value) if name in ("duration", "take") else None
+    return value if number is None else number

@@ -15,7 +15,7 @@ from .errors import InvalidRequestError, KlingError, MissingKeyError
 from .magic_options import CELL, KEY, LINE, Options
 from .magic_tab import Tab
 from .notebook_files import kernel_shell
-from .rules import check_cfg_scale, check_duration, check_text
+from .rules import check_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -102,8 +102,6 @@ def _widget(given: Namespace) -> KlingWidget:
         )
     check_text("prompt", given.prompt)
     check_text("negative_prompt", given.negative)
-    check_duration(given.duration)  # as a trait it would be refused in the words of traitlets
-    check_cfg_scale(given.cfg)
     from .widget import KlingWidget
 
     fields = {

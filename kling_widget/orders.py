@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .rules import Take, check_take
+from .rules import Take, checked_take
 
 if TYPE_CHECKING:
     from .generation import Generation
@@ -72,7 +72,7 @@ class Orders:
         """
         from . import new_rows
 
-        check_take(take)
+        take = checked_take(take)
         studio = self._studio
         row = new_rows.asked_for(
             request, pictures, take, provider=studio.provider,

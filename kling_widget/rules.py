@@ -41,10 +41,27 @@ def check_text(field: str, value: object, *, required: bool = False) -> None:
         raise InvalidRequestError(f"The {field} is empty: write what should happen in the video.", field=field)
 
 
+def whole(value: object) -> int | None:
+    """A whole number of any type as an int: NumPy's, and the float that a column with a gap makes of it; else None."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    number = amount(value)
+    return int(number) if number is not None and number.is_integer() else None
+
+
+def amount(value: object) -> float | None:
+    """A number of any type as a float; None where it is none, as truth values are not."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return -math.inf if value < 0 else math.inf
+
+
 def check_duration(value: object) -> None:
     """Raise `InvalidRequestError` unless `value` is 5, 10 or None."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool)  # NumPy's integers are Integral
-    if value is not None and not (whole and value in DURATIONS):
+    if value is not None and whole(value) not in DURATIONS:
         raise InvalidRequestError(f"duration must be 5 or 10 seconds, not {shown(value)}.", field="duration")
 
 
@@ -52,7 +69,8 @@ def check_cfg_scale(value: object) -> None:
     """Raise `InvalidRequestError` unless `value` is a number from 0 to 1 or None."""
     if value is None:
         return
-    if not isinstance(value, Real) or isinstance(value, bool) or not 0.0 <= float(value) <= 1.0:
+    scale = amount(value)
+    if scale is None or not 0.0 <= scale <= 1.0:
         raise InvalidRequestError(f"cfg_scale must be a number from 0 to 1, not {shown(value)}.", field="cfg_scale")
 
 
@@ -66,9 +84,10 @@ def checked_budget(budget: float | None) -> float | None:
     """
     if budget is None:
         return None
-    if isinstance(budget, bool) or not isinstance(budget, int | float) or not 0 <= budget < math.inf:
+    usd = amount(budget)
+    if usd is None or not 0 <= usd < math.inf:
         raise InvalidRequestError(f"budget must be an amount in USD, 0 or more, not {budget!r}.")
-    return float(budget)
+    return usd
 
 
 def check_picture(field: str, value: object, *, required: bool = False) -> None:
@@ -96,10 +115,14 @@ def _has_host(url: str) -> bool:
         return False
 
 
-def check_take(value: object) -> None:
-    """Raise `InvalidRequestError` unless `value` is 1, 2, 3 … or ``"new"``."""
-    if value != "new" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+def checked_take(value: object) -> Take:
+    """The take, if it is 1, 2, 3 … or ``"new"``; raises `InvalidRequestError`."""
+    if isinstance(value, str) and value == "new":
+        return "new"
+    number = whole(value)
+    if number is None or number < 1:
         raise InvalidRequestError(f'take must be 1, 2, 3 … or "new", not {value!r}.')
+    return number
 
 
 def shown(value: object) -> str:

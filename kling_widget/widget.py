@@ -23,7 +23,7 @@ from .errors import ImageError, KlingError
 from .listing import Listing
 from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .notebook_files import kernel_shell
-from .rules import Take, check_cfg_scale, check_duration, checked_budget
+from .rules import Take, amount, check_cfg_scale, check_duration, checked_budget, whole
 from .studio import Studio
 from .studios import studio_for
 from .uploads import Uploads
@@ -118,7 +118,6 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         side_panel: bool = False,
     ) -> None:
         api_key, database = hidden(api_key), hidden_database(database)
-        self._budget = checked_budget(budget)
         self._pictures: dict[str, SourceImage | None] = dict.fromkeys(SLOTS)
         self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace, "database": database}
         self._uploads = Uploads()
@@ -126,6 +125,10 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         self._last_press = float("-inf")
         self.placed_in_cell: int | None = None
         self._begin_list()
+        # From here on it can be closed, as it is where one of these raises.
+        self._budget = checked_budget(budget)
+        check_duration(duration)  # as traits they would be refused in the words of traitlets
+        check_cfg_scale(cfg_scale)
         self._shown = asyncio.Event()  # used on the background loop only
         self._begun = False
         key, note = look_for_key(api_key) if simulate is None else (None, "")
@@ -136,8 +139,8 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         super().__init__(
             prompt=prompt,
             negative_prompt=negative_prompt,
-            duration=duration,
-            cfg_scale=cfg_scale,
+            duration=whole(duration),
+            cfg_scale=amount(cfg_scale),
             camera_control=_camera(camera_control),
         )
         self.simulated = self._studio.simulated

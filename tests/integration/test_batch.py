@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -562,6 +563,13 @@ async def test_cancelling_what_awaits_it_submits_nothing_more(
         clock.at = None
         assert [result.status for result in await batch] == ["completed"] * 2
         assert len(submissions(vendor)) == 2
+
+
+def test_numbers_may_be_numpys(vendor: SimulatorServer, tmp_path: Path, cat: Path) -> None:
+    rows = [{**row, "take": take} for row, take in zip(rows_of(cat, 2), np.array([1, 2]), strict=True)]
+    batch = start_on(vendor, tmp_path, rows, concurrency=np.int64(2), budget=np.float32(4))
+    assert batch.plan.enough_for == 2
+    assert [each.status for each in batch.wait(DEADLINE)] == ["completed"] * 2
 
 
 def test_a_deadline_stops_only_the_waiting(vendor: SimulatorServer, tmp_path: Path, cat: Path) -> None:

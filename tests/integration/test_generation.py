@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
@@ -97,6 +98,7 @@ def test_the_same_request_and_take_is_one_submission(studio, server, cat):
     assert studio.submit(cat.read_bytes(), "slow dolly in").wait(DEADLINE) is video
     assert len(submissions(server)) == 1
     assert studio.submit(cat, "slow dolly in", take=2).wait(DEADLINE) != video
+    assert studio.submit(cat, "slow dolly in", take=np.int64(2), budget=np.int64(100)).row.take == 2
     assert studio.submit(cat, "slow dolly in", take="new").row.take == 3
     assert studio.submit(cat, "slow dolly out").wait(DEADLINE) != video
 

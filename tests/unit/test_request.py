@@ -75,7 +75,7 @@ def test_deprecated_ratios_are_sent_with_a_warning_that_names_the_persons_line(f
     [
         ({"duration": 7}, "duration must be 5 or 10 seconds, not 7"),
         ({"duration": "5"}, "duration must be 5 or 10"),
-        ({"duration": 5.0}, "duration must be 5 or 10"),
+        ({"duration": 5.5}, "duration must be 5 or 10"),
         ({"duration": True}, "duration must be 5 or 10"),
         ({"cfg_scale": 1.2}, "cfg_scale must be a number from 0 to 1, not 1.2"),
         ({"cfg_scale": -0.1}, "cfg_scale must be"),
