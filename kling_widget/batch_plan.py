@@ -129,8 +129,8 @@ def plan(studio: Studio, rows: Rows, budget: float | None) -> Plan:
     limit = studio.account.limit(budget)
     left = None if limit is None or studio.simulated else limit + TOLERANCE - sum(outlay(sums))
     if rows.length is None:
-        if left is not None and prices[5]:
-            found.enough_for = max(int(left / prices[5]), 0)
+        if left is not None and prices[DEFAULT_DURATION]:
+            found.enough_for = max(int(left / prices[DEFAULT_DURATION]), 0)
         return found
     asked = studio.workspace.ledger.asked(studio.provider) if studio.has_ledger else Asked()
     seen: set[tuple[str, int]] = set()
