@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from . import background, mp4_metadata, retry
+from . import background, mp4_metadata
 from .client import BadAddressError, Response, TransportError
-from .connections import LOOPBACK
+from .connections import LOOPBACK, why_not
 from .errors import DownloadError
 from .media import LARGEST_VIDEO
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from .client import Client
 
 PIECE = 1 << 18  # bytes written at once
-ATTEMPTS = 6  # tries in a row that bring not one byte
 REDIRECTS = {301, 302, 303, 307, 308}
 MOST_REDIRECTS = 5  # ours: signed storage needs one or two
 EXPIRED = {400, 401, 403, 404, 410}  # what signed storage answers for an address that is no longer good
@@ -29,6 +26,18 @@ EXPIRED = {400, 401, 403, 404, 410}  # what signed storage answers for an addres
 
 class StaleUrlError(DownloadError):
     """The address does not give the video (any more): fetch the task again for a fresh one."""
+
+
+class BrokenOffError(DownloadError):
+    """No connection could be made, or it broke, or the server was busy: the same call goes on, perhaps a little later.
+
+    Attributes
+    ----------
+    progressed
+        Whether anything came before.
+    """
+
+    progressed = False
 
 
 def checked_url(client: Client, url: str, before: str = "") -> str:
@@ -96,35 +105,49 @@ async def download(
     ------
     StaleUrlError
         The address is no longer good, or gives something that is not a whole MP4.
+    BrokenOffError
+        It may be fetched a little later.
     DownloadError
         It could not be fetched or saved.
     """
     checked_url(client, url)
     partial = partial or target.with_name(target.name + ".part")
-    failures = 0
-    while True:
-        before = _size(partial)
-        try:
-            await _fetch(client, url, partial, before)
-            await background.in_thread(_finish, partial, target, seal)
-            return target
-        except TransportError as error:
-            failures = 0 if _size(partial) > before else failures + 1
-            if failures >= ATTEMPTS:
-                raise DownloadError(
-                    f"The video could not be fetched: the connection broke again and again ({type(error).__name__}).",
-                    hint="It is kept at the vendor for a while; try again later.",
-                ) from None
-            await asyncio.sleep(retry.backoff(failures + 1, random.random()))
-        except BadAddressError as error:
-            raise StaleUrlError(
-                f"The video's address is not a web address: {error}.", hint="Try again later."
-            ) from None
-        except OSError as error:
-            raise DownloadError(
-                f"The video could not be saved in {target.parent}: {error.strerror or error}.",
-                hint="It is kept at the vendor for a while; make room or choose another folder, then try again.",
-            ) from error
+    before = _size(partial)
+    try:
+        await _fetch(client, url, partial, before)
+        await background.in_thread(_finish, partial, target, seal)
+    except TransportError as error:
+        raise _broken_off(url, error, progressed=_size(partial) > before) from None
+    except BadAddressError as error:
+        raise StaleUrlError(f"The video's address is not a web address: {error}.", hint="Try again later.") from None
+    except OSError as error:
+        raise DownloadError(
+            f"The video could not be saved in {target.parent}: {error.strerror or error}.",
+            hint="It is kept at the vendor for a while; make room or choose another folder, then try again.",
+        ) from error
+    return target
+
+
+def _broken_off(url: str, error: TransportError, *, progressed: bool) -> DownloadError:
+    """The error for a connection that was not made or broke, or a server that is busy."""
+    if isinstance(error.__context__, BadAddressError):  # of a redirect, which httpx reads for us
+        return StaleUrlError("The video's address leads to what is not a web address.", hint="Try again later.")
+    host, name, (because, final) = urlsplit(url).hostname, type(error).__name__, why_not(error)
+    if final:
+        return DownloadError(
+            f"The video could not be fetched: {host} cannot be reached, {because}.",
+            hint="It is kept at the vendor for a while. In a company's network, HTTPS_PROXY and SSL_CERT_FILE must "
+            "name what it uses; then the same call again fetches it, free of charge.",
+        )
+    if type(error) is TransportError:  # our own
+        because = f"{host} answered {error}"
+    elif because or "Connect" in name:
+        because = f"{host} cannot be reached now ({because or name})"
+    else:
+        because = f"The connection to {host} broke ({name})"
+    failure = BrokenOffError(f"{because}.", hint="The video is kept at the vendor for a while.")
+    failure.progressed = progressed
+    return failure
 
 
 @asynccontextmanager
@@ -152,14 +175,14 @@ async def _fetch(client: Client, url: str, partial: Path, offset: int) -> None:
             return
         if status not in (200, 206):
             raise (
-                TransportError(f"HTTP {status}")
+                TransportError(str(status))
                 if status >= 500 or status == 429
                 else DownloadError(f"The video's address answered {status}.", hint="Try again later.")
             )
         resumed = status == 206 and _range_start(response.headers.get("content-range")) == offset
         if status == 206 and not resumed and offset:
             await background.in_thread(partial.unlink)
-            raise TransportError("the server answered with another part than was asked for")
+            raise TransportError("with another part than was asked for")
         await _write(response, partial, "ab" if resumed else "wb", offset if resumed else 0)
 
 

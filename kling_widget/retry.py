@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 
 SUBMIT_ATTEMPTS = 5  # submissions that certainly did not count; then the person decides
-READ_ATTEMPTS = 4  # questions for a fresh address of a video that is ready; then the person decides
 FIRST_DELAY = 0.5  # seconds; doubled each time
 LONGEST_DELAY = 60.0  # seconds; also the most we let the vendor ask us to wait between two tries of one submission
 LOOKUP_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0)  # seconds; the log appears minutes late at times

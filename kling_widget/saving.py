@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import background, mp4_metadata, pending, retry
-from .download import StaleUrlError, download
-from .errors import DownloadError, RateLimitError, ServerError, StoreError
+from .download import BrokenOffError, StaleUrlError, download
+from .errors import DownloadError, KlingError, RateLimitError, ServerError, StoreError
 from .ledger_row import row_of
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from .workspace import Workspace
 
 FETCH_ATTEMPTS = 3  # fresh addresses tried for one video
-PATIENCE = 900.0  # seconds a store that cannot be reached is tried again; after that the next call or kernel does
+PATIENCE = 3600.0  # seconds what cannot be reached is tried again; after that the next call or kernel does
 
 Update = Callable[..., Awaitable["Row"]]  # changes the ledger's row and returns it
 
@@ -53,6 +52,20 @@ async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], ob
     LeaseLostError
         Another process does that now.
     """
+    try:
+        row, target = await _brought(studio, row, update, say)
+    finally:
+        say("")
+
+    def tidied() -> Video:
+        _tidy(studio.workspace.path, target, row)
+        return _shown(studio, row, rendered)
+
+    return await background.in_thread(tidied)
+
+
+async def _brought(studio: Studio, row: Row, update: Update, say: Callable[[str], object]) -> tuple[Row, Path]:
+    """Its row and where it is, once the video is in its place."""
     target, is_there = await background.in_thread(_looked_for, studio, row)
     if row.video_file != target.name:
         row = await update(video_file=target.name)
@@ -69,12 +82,7 @@ async def save(studio: Studio, row: Row, update: Update, say: Callable[[str], ob
             if not await background.in_thread(_is_there, studio.workspace, target, row):
                 raise
             row = await _saved(studio, row, target, update, say)
-
-    def tidied() -> Video:
-        _tidy(studio.workspace.path, target, row)
-        return _shown(studio, row, rendered)
-
-    return await background.in_thread(tidied)
+    return row, target
 
 
 def _looked_for(studio: Studio, row: Row) -> tuple[Path, bool]:
@@ -111,22 +119,81 @@ async def _fetch(studio: Studio, row: Row, target: Path, update: Update, say: Ca
         record = row.with_(saved=time.time()).record()
         mp4_metadata.append(path, json.dumps(record, ensure_ascii=False).encode("utf-8"))
 
-    stale: StaleUrlError | None = None
-    for _ in range(FETCH_ATTEMPTS):
+    patience, stale, ask = _Patience(studio, row, say), 0, not row.video_url
+    while True:
         studio.leases.check(row.client_request_id)
-        if stale is not None or not row.video_url:
-            fresh = await _fresh_url(studio, row)
+        if ask:
+            fresh = await _fresh_url(studio, row, patience)
             if fresh:
                 row = await update(video_url=fresh)
+            ask = False
         try:
-            async with studio.downloads:
+            async with studio.downloads:  # and not while it waits: others may be had from another host
                 await download(studio.client, row.video_url or "", target, partial=partial, seal=seal)
-        except StaleUrlError as error:
-            stale = error
+        except StaleUrlError:
+            stale, ask = stale + 1, True
+            if stale == FETCH_ATTEMPTS:
+                raise
+        except BrokenOffError as error:
+            if error.progressed:
+                patience.renew()
+            await patience.wait(error)
         else:
             return await _saved(studio, row, target, update, say)
-    assert stale is not None
-    raise stale
+
+
+class _Patience:
+    """How long a video that is paid for is tried again.
+
+    Seconds of waiting are counted, not tries, and no clock is asked: a network may be away for an hour, a laptop sleep
+    for a night.
+    """
+
+    def __init__(self, studio: Studio, row: Row, say: Callable[[str], object]) -> None:
+        self._studio, self._row, self._say = studio, row, say
+        self.renew()
+
+    def renew(self) -> None:
+        """It got further: from here on all of it again."""
+        self._waited, self._attempt = 0.0, 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was tried again for long enough."""
+        return self._waited >= PATIENCE
+
+    async def pause(self, why: str, retry_after: float | None = None) -> None:
+        """Say why, and wait until the next try.
+
+        Raises
+        ------
+        LeaseLostError
+            Another process goes on.
+        """
+        self._say(f"The video is made. {why} Trying again.")
+        self._attempt += 1
+        seconds = retry.backoff(self._attempt, random.random(), retry_after)
+        self._waited += seconds
+        await background.pause(seconds)
+        self._studio.leases.check(self._row.client_request_id)
+
+    async def wait(self, error: KlingError) -> None:
+        """Wait until the vendor, or where it keeps its videos, is asked again.
+
+        Raises
+        ------
+        DownloadError
+            It was tried again for long enough.
+        LeaseLostError
+            Another process goes on.
+        """
+        if self.is_over:
+            raise DownloadError(
+                f"The video is made, and could not be fetched. {error.message}",
+                hint=f"Tried again for {PATIENCE / 60:g} min. It is kept at the vendor for a while; the same call "
+                "again, or a new kernel, fetches it, free of charge.",
+            ) from None
+        await self.pause(error.message, error.retry_after if isinstance(error, RateLimitError) else None)
 
 
 async def _saved(studio: Studio, row: Row, target: Path, update: Update, say: Callable[[str], object]) -> Row:
@@ -144,40 +211,29 @@ async def _saved(studio: Studio, row: Row, target: Path, update: Update, say: Ca
 
 async def _deliver(studio: Studio, row: Row, target: Path, say: Callable[[str], object]) -> None:
     """Put the whole video where the workspace keeps its videos. It is paid for: a store that is away is waited for."""
-    until, attempt = time.monotonic() + PATIENCE, 0
+    patience = _Patience(studio, row, say)
     while True:
-        attempt += 1
         try:
             await background.in_thread(studio.workspace.deliver, target, row)
-            say("")
             return
         except StoreError as error:
-            if not error.passing or time.monotonic() > until:
-                say("")
+            if not error.passing or patience.is_over:
                 raise DownloadError(
                     f"The video is made, and is not yet where it belongs: {error.message}",
                     hint=f"{error.hint} It is kept at the vendor, and as {target}; the same call again, or a new "
                     "kernel, puts it there, free of charge.",
                     generation_id=row.generation_id,
                 ) from error
-            say(f"The video is made. {error.message} Trying again.")
-        await asyncio.sleep(retry.backoff(attempt, random.random()))
-        studio.leases.check(row.client_request_id)
+            await patience.pause(error.message)
 
 
-async def _fresh_url(studio: Studio, row: Row) -> str | None:
+async def _fresh_url(studio: Studio, row: Row, patience: _Patience) -> str | None:
     """The address as the vendor gives it now. The video is paid for: a busy moment is no reason to stop."""
-    attempt = 0
     while True:
-        attempt += 1
         try:
             return (await studio.client.retrieve(str(row.generation_id))).video_url
         except (ServerError, RateLimitError) as error:
-            if attempt >= retry.READ_ATTEMPTS:
-                raise
-            wait = error.retry_after if isinstance(error, RateLimitError) else None
-            await asyncio.sleep(retry.backoff(attempt, random.random(), wait))
-            studio.leases.check(row.client_request_id)
+            await patience.wait(error)
 
 
 def _is_there(workspace: Workspace, target: Path, row: Row) -> bool:

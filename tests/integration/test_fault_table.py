@@ -10,18 +10,20 @@ from __future__ import annotations
 import builtins
 import errno
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import kling_widget as kw
-from kling_widget import polling, retry
+from kling_widget import polling, retry, saving
 from kling_widget.simulator import Fault, SimulatorServer
 from tests.integration.test_generation_property import clip, picture
 from tests.torture.books import Reply
@@ -168,6 +170,13 @@ def before_the_download(scene: Scene, act: Callable[[Path], object]) -> None:
     scene.studio.__dict__["video_target"] = once
 
 
+def the_network_is_away(scene: Scene) -> None:
+    """For many more tries than it took to give up once; they come fast here."""
+    scene.patch.setattr(retry, "FIRST_DELAY", 0.01)
+    scene.patch.setattr(retry, "LONGEST_DELAY", 0.05)
+    scene.faults(Fault("download", "drop_before", times=30), Fault("download", "status_code", code=503, times=30))
+
+
 BUSY = (
     Fault("download", "expired"),
     Fault("retrieve", "status_code", code=503, times=2),
@@ -190,6 +199,7 @@ DOWNLOAD = [
     plan("download is empty", Fault("download", "empty")),
     plan("download is garbage", Fault("download", "garbage")),
     plan("download reset", Fault("download", "drop_before", times=2)),
+    Case("download reset thirty times, and 503 as often", act=the_network_is_away),
     plan("download trickles in", Fault("download", "slow", bytes_per_second=5000)),
 ]
 
@@ -339,6 +349,78 @@ def test_after_a_laptop_slept_it_is_asked_at_once(tmp_path: Path) -> None:
             assert generation.status == "completed", generation.error
         finally:
             world.close()
+
+
+# Networks that go away
+
+
+def first_the_address_is_no_longer_good(world: World, generation: kw.Generation) -> None:
+    """So that a fresh one is asked for, when the vendor cannot be reached any more."""
+    world.vendor.expect("download", Reply(status=403, seconds=1.0))
+    generation.on_change(lambda each: each.status == "downloading" and world.vendor.away.add("retrieve"))
+
+
+READY = {
+    "the video": lambda world, generation: world.vendor.away.add("download"),
+    "the video, after half of it": lambda world, generation: break_off(world),
+    "its address": first_the_address_is_no_longer_good,
+}
+
+
+def break_off(world: World) -> None:
+    def broken() -> Exception:
+        world.vendor.away.add("download")
+        return httpx.ReadError("no network")
+
+    world.vendor.expect("download", Reply(body=world.vendor.clip, error=broken))
+
+
+@contextmanager
+def made_without_a_network(folder: Path, away: str) -> Iterator[tuple[World, kw.Generation]]:
+    """A clip that is ready, and a network that goes away in just that moment."""
+    world = World(folder / "clips", clip())
+    with world.seams():
+        try:
+            generation = world.studio.submit(picture(), "slow dolly in", send_anyway=True)
+            READY[away](world, generation)
+            world.run(300.0)
+            assert generation.status == "downloading", generation.error
+            yield world, generation
+        finally:
+            world.close()
+
+
+@pytest.mark.parametrize("away", READY)
+def test_a_network_that_is_away_for_most_of_an_hour_when_a_video_is_ready_is_waited_for(
+    tmp_path: Path, away: str
+) -> None:
+    with made_without_a_network(tmp_path, away) as (world, generation):
+        world.run(3000.0)
+        assert generation.status == "downloading", generation.error
+        assert re.match(r"The video is made. .*\bcannot be reached\b.* Trying again.$", generation.note)
+        world.vendor.away.clear()
+        world.run(retry.LONGEST_DELAY + 10.0)
+        assert generation.status == "completed", generation.error
+        assert generation.note == ""
+        assert len(world.vendor.posts) == 1
+
+
+@pytest.mark.parametrize("away", READY)
+def test_one_that_stays_away_is_told_in_the_end_and_the_next_call_fetches_the_video(tmp_path: Path, away: str) -> None:
+    with made_without_a_network(tmp_path, away) as (world, generation):
+        world.run(2 * saving.PATIENCE)
+        assert generation.status == "stopped"
+        assert generation.note == ""
+        assert isinstance(generation.error, kw.DownloadError)
+        assert re.search(
+            r"cannot be reached.*Tried again for .*the same call again.*free of charge", str(generation.error)
+        )
+        assert generation.error.generation_id == generation.id
+        world.vendor.away.clear()
+        again = world.studio.submit(picture(), "slow dolly in", send_anyway=True)
+        world.run(10.0)
+        assert again.status == "completed", again.error
+        assert len(world.vendor.posts) == 1
 
 
 def test_the_table_is_as_long_as_promised() -> None:

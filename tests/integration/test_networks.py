@@ -16,7 +16,15 @@ from pathlib import Path
 import pytest
 import trustme
 
-from kling_widget import Client, ImageToVideoRequest, InvalidRequestError, ServerError, Studio, background
+from kling_widget import (
+    Client,
+    DownloadError,
+    ImageToVideoRequest,
+    InvalidRequestError,
+    ServerError,
+    Studio,
+    background,
+)
 from kling_widget.simulator import SimulatorServer
 from tests.integration.conftest import KEY, submissions
 from tests.integration.hostile_servers import Proxy, Scripted, Tls, head, whole
@@ -161,6 +169,19 @@ async def test_a_video_comes_through_the_proxy_too(authority, certificate, tmp_p
             saved = await download(client, "https://storage.example/clip.mp4", tmp_path / "clip.mp4")
     assert saved.read_bytes() == mp4()
     assert not [line for line in storage.seen if b"authorization" in line.lower()]
+
+
+async def test_a_video_behind_a_certificate_that_is_not_trusted_is_told_at_once(secured, server, tmp_path):
+    """No waiting mends that."""
+    from kling_widget.download import BrokenOffError, download
+
+    async with Client(KEY, server.url) as client:
+        with pytest.raises(
+            DownloadError, match="localhost cannot be reached, its certificate is not trusted"
+        ) as caught:
+            await download(client, f"{secured.url}/clip.mp4", tmp_path / "clip.mp4")
+    assert "SSL_CERT_FILE" in caught.value.hint
+    assert not isinstance(caught.value, BrokenOffError)
 
 
 @pytest.mark.parametrize("exempt", ["localhost", "*", "example.org, localhost"])

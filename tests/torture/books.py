@@ -77,6 +77,7 @@ class Vendor:
         self.posts: dict[str, list[str]] = {}
         self.script: dict[Place, deque[Reply]] = {}
         self.served: Counter[str] = Counter()
+        self.away: set[Place] = set()  # what no connection can be made to
 
     def expect(self, place: Place, *replies: Reply) -> None:
         """The next answers there."""
@@ -84,6 +85,8 @@ class Vendor:
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         place = _place(request)
+        if place in self.away:
+            raise httpx.ConnectError("no network")
         planned = self.script.get(place)
         reply = planned.popleft() if planned else Reply(honest=True)
         self.served["generated" if planned is not None and not reply.honest else "honest"] += 1
