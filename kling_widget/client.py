@@ -16,7 +16,7 @@ import httpx as http
 from . import retry
 from .answers import error_of, json_object, unknown, unreachable, what_came
 from .body import Body
-from .connections import ask, checked_base_url, connect, why_not
+from .connections import Use, ask, checked_base_url, connect, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
 from .providers import BASE_URL, SIMULATOR_URL
@@ -63,6 +63,13 @@ class Client:
     ------
     MissingKeyError
         No key anywhere.
+
+    Attributes
+    ----------
+    key_refused
+        Whether the vendor refused the key (401).
+    unreachable
+        Whether no connection could be made for the latest submission.
     """
 
     def __init__(
@@ -87,6 +94,8 @@ class Client:
         self.base_url = chosen.rstrip("/")
         self._path = path
         self._gate = gate
+        self.key_refused = self.unreachable = False
+        self._use, self._process = Use(), os.getpid()
         base, key = checked_base_url(self.base_url), require_key(api_key)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._http = connect(transport, key=key, base_url=base)
@@ -106,6 +115,12 @@ class Client:
         """Close the connections."""
         for each in (self._http, self._posts, self._files):
             await each.aclose()
+
+    async def retire(self) -> None:
+        """Close the connections when nothing is under way on them any more. Nothing new may be asked."""
+        await self._use.over()
+        if self._process == os.getpid():  # after a fork they are the parent's, who may need them
+            await self.aclose()
 
     def __repr__(self) -> str:
         return f"Client({self.base_url})"
@@ -149,12 +164,19 @@ class Client:
             "Content-Length": str(body.size),
             "X-Client-Request-Id": reference,
         }
+        with self._use:
+            return await self._delivered(body, headers, reference, on_wait)
+
+    async def _delivered(
+        self, body: Body, headers: dict[str, str], reference: str, on_wait: Callable[[float], object]
+    ) -> Task:
         attempt = 0
         while True:
             attempt += 1
             try:
                 response = await self._ask(self._posts, "POST", self._path, content=body, headers=headers)
             except _NOT_DELIVERED as error:
+                self.unreachable = True
                 because, final = why_not(error)
                 failure: KlingError = unreachable(self.base_url, error, because)
                 if final:
@@ -163,6 +185,7 @@ class Client:
             except http.HTTPError as error:
                 raise unknown(reference, f"the connection broke ({type(error).__name__})") from None
             else:
+                self.unreachable = False
                 task = Task.parse(response.content, response.headers, id_header=True)
                 outcome = retry.submission_outcome(response.status_code, task.id is not None)
                 if outcome is Outcome.ACCEPTED:
@@ -213,10 +236,11 @@ class Client:
         first, last
             Unix seconds: submissions made between these.
         """
-        async for row in self._log(first, last):
-            charge = Charge.of(row)
-            if charge is not None:
-                yield charge
+        with self._use:  # also between two pages
+            async for row in self._log(first, last):
+                charge = Charge.of(row)
+                if charge is not None:
+                    yield charge
 
     async def _log(self, first: float, last: float) -> AsyncIterator[dict[str, Any]]:
         """Rows of the log from a little before to a day after."""
@@ -239,8 +263,10 @@ class Client:
 
     async def _get(self, path: str, query: dict[str, Any]) -> http.Response:
         try:
-            async with self._reads:  # before the turn is taken: what waits here must not leave all at once afterwards
-                response = await self._ask(self._http, "GET", path, params=query)
+            # Before the turn is taken: what waits here must not leave all at once afterwards.
+            with self._use:
+                async with self._reads:
+                    response = await self._ask(self._http, "GET", path, params=query)
         except http.HTTPError as error:
             raise unreachable(self.base_url, error, why_not(error)[0]) from None
         if not response.is_success:
@@ -252,6 +278,7 @@ class Client:
         if self._gate is not None:
             await self._gate.turn(first=method == "POST")
         response = await ask(by, method, path, **what)
+        self.key_refused = self.key_refused or response.status_code == 401
         if self._gate is not None and response.status_code == 429:
             self._gate.refused(retry.parse_retry_after(response.headers.get("retry-after")))
         return response
@@ -266,8 +293,9 @@ class Client:
             The connection could not be made or broke; `url` is none.
         """
         headers = {"Range": f"bytes={offset}-"} if offset else {}
-        async with self._files.stream("GET", url, headers=headers) as response:
-            yield response
+        with self._use:
+            async with self._files.stream("GET", url, headers=headers) as response:
+                yield response
 
     def serves(self, url: str) -> bool:
         """Whether the simulator in this process serves `url` (its host exists nowhere else)."""

@@ -6,6 +6,7 @@ Proxies and certificates come from the environment, as everywhere: ``HTTPS_PROXY
 
 from __future__ import annotations
 
+import asyncio
 import time
 import zlib
 from collections.abc import Callable, Generator
@@ -137,6 +138,27 @@ def why_not(error: Exception) -> tuple[str, bool]:
     if isinstance(error, http.ProxyError):
         return f"the proxy refused ({str(error)[:100]})", str(error).startswith("4")
     return "", False
+
+
+class Use:
+    """Who has something under way on connections that are to be closed when nobody has."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._nobody = asyncio.Event()
+
+    def __enter__(self) -> None:
+        self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        self._nobody.set()
+
+    async def over(self) -> None:
+        """Wait until nobody has."""
+        while self._users:
+            self._nobody.clear()
+            await self._nobody.wait()
 
 
 class _Bearer(http.Auth):

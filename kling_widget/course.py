@@ -109,8 +109,10 @@ class Course(Bookkeeping):
         self._raise_if_refused()
         if self.row.status == "submitting" and self.row.client_request_id in self._studio.orders.unsent:
             await self._submit()
-        elif self.row.status in ("submitting", "unknown"):
-            await self._look_up()  # the kernel that submitted it died before it heard the answer
+        else:
+            await background.in_thread(self._studio.renew)  # the key may be why it stopped
+            if self.row.status in ("submitting", "unknown"):
+                await self._look_up()  # the kernel that submitted it died before it heard the answer
         if self.row.status != "completed":
             await self._poll()
         video = await save(self._studio, self.row, self._update, self._say, rendered=self._is_shown())

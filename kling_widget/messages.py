@@ -117,7 +117,7 @@ class MessageHandlers:
             # In a buffer, since what a message says is logged by kernels at DEBUG.
             key = ApiKey(bytes(buffers[0]).decode("utf-8", "replace") if buffers else "")
             studio = await background.in_thread(studio_for, api_key=key, **self._settings)
-            studio.require_key()  # and a bad base URL is said now
+            await background.in_thread(studio.require_key)  # and a bad base URL is said now
         except KlingError as error:
             self._show_problem(error)
         else:
@@ -198,6 +198,7 @@ class MessageHandlers:
     async def _on_balance(self, _message: Message, _buffers: list[memoryview]) -> None:
         self._drop_problem("form")  # what was said when it was asked before
         try:
+            await background.in_thread(self._studio.renew)
             if await self._studio.account.ask_balance() is None:
                 raise KlingError("The vendor did not say what is left.")
         except KlingError as error:

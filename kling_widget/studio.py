@@ -142,6 +142,7 @@ class Studio(StudioAccess):
         KlingError
             It could not be asked.
         """
+        self.renew()
         return background.wait(background.start(self.account.ask_balance()))
 
     def spending(self) -> Spending:
@@ -174,7 +175,7 @@ class Studio(StudioAccess):
         self._forget_if_gone(row, lambda row: self.workspace.has_video(row, look=True))
         generation = self.generation_of(row)
         if generation.video is None:
-            self.require_key()
+            _ = self.client  # that there is no key is said now
             generation.watch()
         return generation
 
@@ -226,6 +227,8 @@ class Studio(StudioAccess):
 
             row, _ = self.workspace.ledger.admit(new_rows.made_elsewhere(generation_id, self.provider))
         self._forget_if_gone(row, lambda row: self.workspace.bring(self.video_target(row)))
+        if self.generation_of(row).video is None:
+            self.require_key()
         return self.go_on(row)
 
     def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:

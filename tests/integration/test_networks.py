@@ -10,13 +10,14 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import trustme
 
 from kling_widget import (
+    AuthenticationError,
     Client,
     DownloadError,
     ImageToVideoRequest,
@@ -25,7 +26,7 @@ from kling_widget import (
     Studio,
     background,
 )
-from kling_widget.simulator import SimulatorServer
+from kling_widget.simulator import Fault, SimulatorServer
 from tests.integration.conftest import KEY, submissions
 from tests.integration.hostile_servers import Proxy, Scripted, Tls, head, whole
 from tests.integration.simulator_fixtures import data_uri, picture
@@ -64,6 +65,14 @@ def certificate(authority: trustme.CA, tmp_path: Path) -> Path:
     path = tmp_path / "company.pem"
     authority.cert_pem.write_to_path(path)
     return path
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait; the simulator's videos are at plain http, which is not asked for from https."""
+    ends = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
 
 
 def request() -> ImageToVideoRequest:
@@ -228,6 +237,58 @@ async def test_a_proxy_that_is_not_there_is_a_server_that_cannot_be_reached(monk
     async with Client(KEY, f"https://{VENDOR}") as client:
         with pytest.raises(ServerError, match="cannot be reached"):
             await client.create(request())
+
+
+def test_a_proxy_that_is_corrected_is_used_by_the_next_call(authority, certificate, tmp_path, monkeypatch):
+    """Also where the key was given: it stays."""
+    monkeypatch.setattr("kling_widget.client.retry.backoff", lambda *_: 0.01)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(VENDOR).configure_cert(context)
+    with Proxy({}) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)  # which is gone in a moment
+    studio = Studio(api_key=KEY, base_url=f"https://{VENDOR}", workspace=tmp_path / "clips")
+    with pytest.raises(ServerError, match="cannot be reached"):
+        studio.submit(picture(), "a quiet harbour").wait(30)
+    answer = whole(json.dumps({"id": "abc", "status": "queued"}).encode(), 201)
+    with (
+        Scripted(lambda _: iter([answer])) as vendor,
+        Tls(context, vendor.port) as door,
+        Proxy({f"{VENDOR}:443": door.port}) as proxy,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        generation = studio.submit(picture(), "a quiet harbour")
+        until(lambda: generation.id == "abc")
+        assert sum(f"Bearer {KEY}".encode() in line for line in vendor.seen if line.startswith(b"POST")) == 1
+
+
+def test_a_certificate_that_is_named_at_last_is_trusted_by_the_next_call(
+    secured, certificate, server, tmp_path, monkeypatch
+):
+    studio = Studio(api_key=KEY, base_url=secured.url, workspace=tmp_path / "clips")
+    with pytest.raises(ServerError, match="certificate"):
+        studio.submit(picture(), "a quiet harbour").wait(30)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    generation = studio.submit(picture(), "a quiet harbour")
+    until(lambda: generation.row.status == "completed")
+    assert len(submissions(server)) == 1
+
+
+def test_settings_that_cannot_be_used_leave_what_is_under_way_its_connections(
+    secured, certificate, server, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("AIMLAPI_KEY", KEY)
+    studio = Studio(base_url=secured.url, workspace=tmp_path / "clips")
+    server.simulator.faults.add(Fault("retrieve", "word", times=5), Fault("billing", "status_code", code=401))
+    generation = studio.submit(picture(), "a quiet harbour")
+    with pytest.raises(AuthenticationError):
+        studio.balance()
+    monkeypatch.setenv("HTTPS_PROXY", "gopher://127.0.0.1:1")
+    with pytest.raises(InvalidRequestError, match="HTTPS_PROXY"):
+        studio.submit(picture(), "a storm")
+    until(lambda: generation.row.status == "completed")
+    assert len(submissions(server)) == 1
 
 
 @pytest.mark.parametrize(

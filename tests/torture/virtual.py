@@ -101,7 +101,7 @@ class World:
 
     def _open(self) -> Studio:
         studio = Studio(api_key="sk-test", base_url=API, workspace=self.folder)
-        studio.__dict__["client"] = Client("sk-test", API, transport=httpx.MockTransport(self.vendor))
+        studio.__dict__["_connected"] = lambda key: Client(key, API, transport=httpx.MockTransport(self.vendor))
         return studio
 
     def crash(self) -> None:
