@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import background, pending, polling, retry
 from .bookkeeping import Bookkeeping
 from .errors import (
+    AuthenticationError,
     GenerationFailedError,
     InvalidRequestError,
     KlingError,
@@ -113,9 +114,12 @@ class Course(Bookkeeping):
             await background.in_thread(self._studio.renew)  # the key may be why it stopped
             if self.row.status in ("submitting", "unknown"):
                 await self._look_up()  # the kernel that submitted it died before it heard the answer
-        if self.row.status != "completed":
-            await self._poll()
-        video = await save(self._studio, self.row, self._update, self._say, rendered=self._is_shown())
+        try:
+            if self.row.status != "completed":
+                await self._poll()
+            video = await save(self._studio, self.row, self._update, self._say, rendered=self._is_shown())
+        except AuthenticationError as error:
+            raise _revoked(self.row, error) from None
         if self.row.usd is None:
             background.go(self._studio.account.settle_later(self.row))
         return video
@@ -288,6 +292,17 @@ def stopped(row: Row, why: str) -> StoppedWatchingError:
     """The error for "we stopped asking", which says how to go on."""
     name = row.generation_id or row.client_request_id
     return StoppedWatchingError(why, generation_id=name, hint=f"It goes on at the vendor: kw.resume({name!r}).")
+
+
+def _revoked(row: Row, error: AuthenticationError) -> AuthenticationError:
+    """The error for a key that was good when the generation was accepted, with how to go on."""
+    return AuthenticationError(
+        error.message,
+        vendor_message=error.vendor_message,
+        generation_id=row.generation_id,
+        hint="The generation goes on at the vendor. Check or replace the key; then "
+        f"kw.resume({row.generation_id!r}) goes on with it, without paying again.",
+    )
 
 
 def _news(task: Task) -> dict[str, Any]:

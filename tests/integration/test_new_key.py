@@ -15,7 +15,7 @@ import pytest
 import kling_widget as kw
 from kling_widget.credentials import KEY_NAMES, ApiKey
 from kling_widget.simulator import Fault, SimulatorServer
-from tests.integration.conftest import KEY, Serve
+from tests.integration.conftest import KEY, Serve, submissions
 from tests.integration.simulator_fixtures import picture
 
 DEADLINE = 60.0  # seconds; most takes one
@@ -166,3 +166,54 @@ def test_keys_that_are_replaced_leave_no_connection_open(settings, server):
         studio.use_key(ApiKey((OTHER, KEY)[number % 2]))
         studio.balance()
     until(lambda: sockets() <= before)
+
+
+def test_a_key_that_is_revoked_while_a_clip_is_made_is_replaced_and_the_clip_goes_on(
+    settings, server, keys, monkeypatch
+):
+    monkeypatch.setenv(KEY_NAMES[0], KEY)
+    studio = kw.Studio(base_url=server.url, workspace=settings["workspace"])
+    server.simulator.faults.add(Fault("retrieve", "word", word="generating", times=3))
+    generation = studio.submit(picture(), "a quiet harbour")
+    until(lambda: generation.id)
+    keys.discard(KEY)
+    with pytest.raises(kw.AuthenticationError) as caught:
+        generation.wait(DEADLINE)
+    assert generation.status == "stopped"
+    told = str(caught.value)
+    assert generation.id in told
+    assert f"kw.resume({generation.id!r})" in told
+    with pytest.raises(kw.AuthenticationError):
+        generation.wait(DEADLINE)
+    monkeypatch.setenv(KEY_NAMES[0], OTHER)
+    assert generation.wait(DEADLINE).path.exists()
+    assert len(submissions(server)) == 1
+
+
+@pytest.mark.parametrize("way", ["environment", "argument"])
+def test_or_resumed_by_its_id(settings, server, keys, monkeypatch, way):
+    monkeypatch.setenv(KEY_NAMES[0], KEY)
+    server.simulator.faults.add(Fault("retrieve", "word", word="generating", times=3))
+    generation = kw.submit(picture(), "a quiet harbour", **settings)
+    until(lambda: generation.id)
+    keys.discard(KEY)
+    with pytest.raises(kw.AuthenticationError):
+        generation.wait(DEADLINE)
+    given = {"api_key": OTHER} if way == "argument" else {}
+    if not given:
+        monkeypatch.setenv(KEY_NAMES[0], OTHER)
+    assert kw.resume(generation.id, **settings, **given).wait(DEADLINE).path.exists()
+    assert len(submissions(server)) == 1
+
+
+def test_one_that_is_revoked_when_a_fresh_address_is_asked_for_tells_the_same(settings, server, keys, monkeypatch):
+    monkeypatch.setenv(KEY_NAMES[0], KEY)
+    server.simulator.faults.add(Fault("download", "expired"))
+    studio = kw.Studio(base_url=server.url, workspace=settings["workspace"])
+    generation = studio.submit(picture(), "a quiet harbour")
+    generation.on_change(lambda each: each.status == "downloading" and keys.discard(KEY))
+    with pytest.raises(kw.AuthenticationError, match=r"kw\.resume\("):
+        generation.wait(DEADLINE)
+    monkeypatch.setenv(KEY_NAMES[0], OTHER)
+    assert generation.wait(DEADLINE).path.exists()
+    assert len(submissions(server)) == 1
