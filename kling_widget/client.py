@@ -174,7 +174,8 @@ class Client:
         while True:
             attempt += 1
             try:
-                response = await self._ask(self._posts, "POST", self._path, content=body, headers=headers)
+                # Not whole: where its body breaks off, status and headers still tell, and may hold the id.
+                response = await self._ask(self._posts, "POST", self._path, whole=False, content=body, headers=headers)
             except _NOT_DELIVERED as error:
                 self.unreachable = True
                 because, final = why_not(error)

@@ -97,26 +97,42 @@ def checked_base_url(base_url: str) -> str:
     return base_url
 
 
-async def ask(client: http.AsyncClient, method: str, url: str, **content: Any) -> http.Response:
-    """One exchange. Of an answer beyond `LONGEST_ANSWER` or `SLOWEST_ANSWER`, or damaged, the body counts as empty."""
+async def ask(client: http.AsyncClient, method: str, url: str, *, whole: bool = True, **content: Any) -> http.Response:
+    """One exchange. Of an answer beyond `LONGEST_ANSWER` or `SLOWEST_ANSWER`, or damaged, the body counts as empty.
+
+    Parameters
+    ----------
+    client, method, url, content
+        Whom to ask what.
+    whole
+        False takes an answer whose body breaks off with as much as came of it: status and headers are there by then.
+
+    Raises
+    ------
+    http.HTTPError
+        There was no answer, or no whole one.
+    """
     async with client.stream(method, url, **content) as response:
-        body = await _body(response)
+        body = await _body(response, whole)
     told = (b"content-encoding", b"content-length", b"transfer-encoding")
     # As bytes: decoded, what is not ASCII could not be put together again, and with it an id would be lost.
     headers = [(name, value) for name, value in response.headers.raw if name.lower() not in told]
     return http.Response(response.status_code, headers=headers, content=body, request=response.request)
 
 
-async def _body(response: http.Response) -> bytes:
+async def _body(response: http.Response, whole: bool) -> bytes:
     unpack = _unpacking(response.headers.get("content-encoding", ""))
     until, body = time.monotonic() + SLOWEST_ANSWER, bytearray()
-    async for piece in response.aiter_raw():
-        try:
+    try:
+        async for piece in response.aiter_raw():
             body += unpack(piece, LONGEST_ANSWER + 1 - len(body))
-        except zlib.error:
-            return b""
-        if len(body) > LONGEST_ANSWER or time.monotonic() > until:
-            return b""
+            if len(body) > LONGEST_ANSWER or time.monotonic() > until:
+                return b""
+    except zlib.error:
+        return b""
+    except http.HTTPError:
+        if whole:
+            raise
     return bytes(body)
 
 

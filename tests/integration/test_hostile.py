@@ -83,6 +83,27 @@ async def test_an_id_in_the_headers_of_an_endless_answer_is_not_lost():
             assert (await client.create(REQUEST)).id == "paid-for"
 
 
+def cut(status: int, **headers: str) -> Iterator[bytes]:
+    """An answer that breaks off in its body."""
+    return iter([head(status, Content_Length="100", **headers), b'{"message": "No'])
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429])
+async def test_a_refusal_that_breaks_off_is_a_refusal_all_the_same(status):
+    with Scripted(lambda _: cut(status, Retry_After="1000")) as vendor:
+        async with Client(KEY, vendor.url) as client:
+            with pytest.raises(KlingError) as caught:
+                await client.create(REQUEST)
+        assert not caught.value.may_have_cost
+        assert len(vendor.seen) == 1
+
+
+async def test_an_id_in_the_headers_of_an_answer_that_breaks_off_is_not_lost():
+    with Scripted(lambda _: cut(201, x_inference_id="paid-for")) as vendor:
+        async with Client(KEY, vendor.url) as client:
+            assert (await client.create(REQUEST)).id == "paid-for"
+
+
 async def test_headers_without_end_are_cut():
     flood = b"".join(b"X-%d: %s\r\n" % (number, b"y" * 1000) for number in range(1000))
     with Scripted(lambda _: endless(b"HTTP/1.1 201 X\r\n", flood)) as vendor:

@@ -141,7 +141,6 @@ async def test_an_unreadable_answer_to_a_question_is_no_news(server, kind):
     [
         Fault("submit", "drop_after"),
         Fault("submit", "drop_after", reset=False),
-        Fault("submit", "drop_midway"),
         Fault("submit", "status_code", code=500, accepted=True),
         Fault("submit", "status_code", code=502),
         Fault("submit", "status_code", code=503),
@@ -155,6 +154,36 @@ async def test_a_submission_that_may_have_arrived_is_never_sent_again(server, fa
         with pytest.raises(SubmissionUnknownError):
             await client.create(request())
     assert len(submissions(server)) == 1
+
+
+@pytest.mark.parametrize("kind", ["drop_midway", "wrong_length"])
+@pytest.mark.parametrize("place", ["id", "header"])
+async def test_an_id_in_an_answer_that_breaks_off_is_kept(serve, kind, place):
+    server = serve(id_in=place, log_delay=3600)  # the log does not know it yet
+    server.simulator.faults.add(Fault("submit", kind))
+    async with Client(KEY, server.url) as client:
+        assert (await client.create(request())).id == server.simulator.tasks[0].id
+    assert len(submissions(server)) == 1
+
+
+async def test_an_answer_that_breaks_off_before_its_id_is_unknown(serve):
+    server = serve(id_in="generation_id")  # in the body only
+    server.simulator.faults.add(Fault("submit", "drop_midway"))
+    async with Client(KEY, server.url) as client:
+        with pytest.raises(SubmissionUnknownError):
+            await client.create(request())
+    assert len(submissions(server)) == 1
+
+
+async def test_a_question_whose_answer_breaks_off_is_no_answer(server):
+    """An empty log would read as "not there"."""
+    server.simulator.faults.add(Fault("logs", "drop_midway"), Fault("retrieve", "wrong_length"))
+    async with Client(KEY, server.url) as client:
+        task = await client.create(request(), client_request_id="kw-1")
+        with pytest.raises(ServerError):
+            await client.find("kw-1", since=server.simulator.clock())
+        with pytest.raises(ServerError):
+            await client.retrieve(task.id)
 
 
 async def test_429_is_tried_again_after_what_the_vendor_asked_for(server):
