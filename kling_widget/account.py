@@ -42,7 +42,11 @@ class Account:
         self._budget = checked_budget(budget)
         self._known: dict[int | None, tuple[float, float]] = {}  # by length: USD, seconds
         self._durations: dict[int | None, tuple[float, list[float]]] = {}  # by length: when asked for, vendor's seconds
-        self._looking = asyncio.Lock()  # used on the background loop only
+        self._begin()
+        background.in_child(self._begin)
+
+    def _begin(self) -> None:
+        self._looking = asyncio.Lock()  # used on the background loop only, of which a fork's child has its own
 
     # Before
 

@@ -61,10 +61,35 @@ def _serve(fresh: asyncio.AbstractEventLoop, ready: threading.Event) -> None:
     fresh.run_forever()
 
 
+def in_child(reset: Callable[[], object]) -> None:
+    """Call `reset` in each child that a fork makes of this process, before anything else runs there.
+
+    Parameters
+    ----------
+    reset
+        A function of a module, or a method of an object, which is held weakly. It must not wait, nor free what a thread
+        of the parent may just have been using: that thread is gone, and with it the end of its work. What it returns
+        is never freed.
+    """
+    owner, function = getattr(reset, "__self__", None), getattr(reset, "__func__", None)
+    if owner is None or function is None:
+        owner, function = reset, lambda itself: itself()
+    _resets.setdefault(owner, []).append(function)
+
+
 def _after_fork() -> None:
     """Threads don't survive a fork: the child starts its own loop when it needs one."""
     global _loop, _thread, _lock
+    if _loop is not None:
+        # Never freed: a request under way would shut its connection down then, which is the parent's, too.
+        _left_behind.append((_loop, asyncio.all_tasks(_loop)))
     _loop, _thread, _lock = None, None, threading.Lock()
+    for owner, functions in list(_resets.items()):
+        _left_behind.extend(function(owner) for function in functions)
+
+
+_resets: weakref.WeakKeyDictionary[Any, list[Callable[[Any], object]]] = weakref.WeakKeyDictionary()
+_left_behind: list[object] = []
 
 
 if hasattr(os, "register_at_fork"):
@@ -166,11 +191,10 @@ class Service:
     def __init__(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._work = work
         self._task: asyncio.Task[None] | None = None
+        in_child(self._forget)
 
-    @property
-    def is_orphaned(self) -> bool:
-        """Whether it began in another loop, which a fork has left behind."""
-        return self._task is not None and self._task.get_loop() is not asyncio.get_running_loop()
+    def _forget(self) -> None:
+        self._task = None  # goes on in the parent
 
     @property
     def is_idle(self) -> bool:
@@ -179,7 +203,7 @@ class Service:
 
     def wake(self) -> None:
         """There is something to do."""
-        if self.is_idle or self.is_orphaned:
+        if self.is_idle:
             self._task = asyncio.get_running_loop().create_task(self._work())
 
 

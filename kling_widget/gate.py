@@ -26,14 +26,17 @@ class Gate:
     def __init__(self, limit: float = REQUESTS_PER_SECOND) -> None:
         self.pacer = Pacer(limit)
         self.on_refusal: Callable[[float | None], object] = lambda retry_after: None
-        self._waiting: tuple[deque[asyncio.Future[Slot]], ...] = (deque(), deque())  # those that go first, and the rest
         self._serving = background.Service(self._serve)
+        self._begin()
+        background.in_child(self._begin)
+
+    def _begin(self) -> None:
+        """Nobody waits here; a fork's child has those who waited in its parent, and go on there."""
+        self._waiting: tuple[deque[asyncio.Future[Slot]], ...] = (deque(), deque())  # those that go first, and the rest
 
     async def turn(self, *, first: bool = False) -> None:
         """Wait until it is our turn to ask; with `first` before everything that waits without it."""
         here = asyncio.get_running_loop()
-        if self._serving.is_orphaned:  # and so are those who waited there
-            self._waiting = (deque(), deque())
         queue, mine = self._waiting[not first], here.create_future()
         queue.append(mine)
         while True:

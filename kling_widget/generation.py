@@ -26,6 +26,15 @@ Listener = Callable[["Generation"], object]
 _watched: set[Generation] = set()  # goes on though nobody holds it; loops hold their tasks weakly only
 
 
+def _in_child() -> None:
+    """They go on in the parent of this process."""
+    global _watched
+    _watched = set()
+
+
+background.in_child(_in_child)
+
+
 class Generation:
     """One generation: await it, wait for it, or listen to it. It goes on whether or not anybody does.
 
@@ -52,20 +61,30 @@ class Generation:
     """
 
     def __init__(self, studio: Studio, row: Row) -> None:
-        self._course = Course(studio, row, on_change=self._changed, is_shown=self._is_shown)
-        self._lock = threading.Lock()
+        self._studio = studio
         self._listeners: list[Listener] = []
-        self._finished: Future[Video] = Future()
-        self._task: asyncio.Task[Video] | None = None
-        self._starting = False
+        self.video: Video | None = None
+        self.error: KlingError | None = None
+        self._begin(row)
         self._began = time.monotonic() - max(0.0, time.time() - row.created)
         over = row.status in FREE_TAKE or row.saved is not None
         self._took = (row.saved or row.completed or row.created) - row.created if over else None
-        self.video: Video | None = None
-        self.error: KlingError | None = None
         self.awaited = False
-        self._waiting = 0
         self.shown_in_cell: int | None = None
+
+    def _begin(self, row: Row) -> None:
+        """Nobody watches it, nobody waits for it."""
+        self._course = Course(self._studio, row, on_change=self._changed, is_shown=self._is_shown)
+        self._lock = threading.Lock()
+        self._finished: Future[Video] = Future()
+        self._task: asyncio.Task[Video] | None = None
+        self._starting = False
+        self._waiting = 0
+        self._resolve()
+
+    def leave_to_parent(self) -> None:
+        """In a fork's child: whoever waits for it here watches it anew, and the lease is the parent's."""
+        self._begin(self.row)
 
     # What it is
 
@@ -204,7 +223,8 @@ class Generation:
                 self._waiting -= 1
 
     def _outcome(self) -> Future[Video]:
-        if self.status == "stopped":
+        untouched = self._task is None and not self._starting and self.video is None and self.error is None
+        if self.status == "stopped" or untouched:
             self.watch()
         return self._finished
 

@@ -48,22 +48,22 @@ class Leases:
 
     def __init__(self, ledger: Callable[[], Ledger]) -> None:
         self._ledger = ledger
-        self._process = os.getpid()
         self._studio = uuid.uuid4().hex[:12]  # known from the start: threads that submit at once must agree on it
+        self._beating = background.Service(self._beat)
+        self._begin()
+        background.in_child(self._begin)
+        _all.add(self)
+
+    def _begin(self) -> None:
+        """Nothing is held; what a fork's child knows of is held by its parent."""
         self._held: set[str] = set()
         self._seen: dict[str, tuple[tuple[str | None, float | None], float]] = {}
-        self._beating = background.Service(self._beat)
         self._ending = threading.Lock()
         self._ended = False
-        _all.add(self)
 
     @property
     def owner(self) -> str:
         """Us, as leases name us: machine, process, and which studio in it. Another one after a fork."""
-        if self._process != os.getpid():
-            self._process = os.getpid()
-            self._held, self._seen = set(), {}
-            self._ending, self._ended = threading.Lock(), False
         return f"{process_name()}/{self._studio}"
 
     def stamped(self, row: Row) -> Row:
@@ -143,7 +143,7 @@ class Leases:
 
     def give_up(self) -> None:
         """Release everything, when the process ends."""
-        if self._process == os.getpid() and self._held:
+        if self._held:
             with self._ending, contextlib.suppress(KlingError):
                 self._ended = True
                 self._held.clear()

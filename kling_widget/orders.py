@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import background
 from .rules import Take, checked_take
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Orders:
         # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
         # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.
         self.unsent: set[str] = set()
+        background.in_child(self._in_child)
+
+    def _in_child(self) -> None:
+        self.unsent = set()  # the parent of this process sends them
 
     def place_prepared(self, prepared: Prepared, take: Take, budget: float | None, *, free: bool = False) -> Generation:
         """As :meth:`place`, of a request with the pictures that belong to it."""

@@ -76,13 +76,24 @@ class Studio(StudioAccess):
         super().__init__(api_key, base_url, simulate=simulate, simulator_state=self.workspace.simulator_state)
         # Weakly: what is over and nobody holds any more is in the ledger, and its poster need not fill the kernel.
         self._generations: weakref.WeakValueDictionary[str, Generation] = weakref.WeakValueDictionary()
-        self._lock = threading.Lock()
         self.account = Account(self, budget)
         self.leases = Leases(lambda: self.workspace.ledger)
         self.arrivals = Arrivals(self)
         self.orders = Orders(self)
+        self._begin()
+        background.in_child(self._in_child)
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
         self.downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
         self.submissions = asyncio.Semaphore(SUBMISSIONS_AT_ONCE)
+
+    def _in_child(self) -> list[object]:
+        """A fork has made this process: all that is under way is under way in its parent."""
+        self._begin()
+        for generation in list(self._generations.values()):
+            generation.leave_to_parent()
+        return self.forget_connections()
 
     def __repr__(self) -> str:
         return f"Studio({self.provider}, {self.workspace.address!r})"

@@ -41,6 +41,10 @@ class StudioAccess:
         self._simulator_state = simulator_state
         self._renewing = threading.Lock()
 
+    def forget_connections(self) -> list[object]:
+        """In a fork's child: returns what has the parent's connections, unclosed. The next call makes others."""
+        return [self.__dict__.pop(name, None) for name in ("client", "_simulator")]
+
     @property
     def provider(self) -> str:
         """Who makes the videos: the API's base URL, or ``simulator``."""

@@ -6,12 +6,22 @@ import os
 import threading
 from pathlib import Path
 
+from . import background
 from .credentials import ApiKey, hidden
 from .databases import Database, hidden_database
 from .studio import Studio
 
+# A fork's child keeps them, and with them the keys that were given: each has forgotten what is its parent's.
 _studios: dict[tuple[Path, Database | None, str], Studio] = {}
 _studios_lock = threading.Lock()
+
+
+def _in_child() -> None:
+    global _studios_lock
+    _studios_lock = threading.Lock()
+
+
+background.in_child(_in_child)
 
 
 def studio_for(

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 
@@ -335,6 +336,51 @@ def test_a_forked_child_gets_a_loop_of_its_own() -> None:
         os._exit(0 if background.run(soon(0)) == "done" else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert background.run(soon(0)) == "done"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_whoever_asks_for_it_is_called_once_in_a_forked_child_and_not_kept_alive_for_that() -> None:
+    class Room:
+        def __init__(self) -> None:
+            self.calls = 0
+            background.in_child(self.reset)
+
+        def reset(self) -> None:
+            self.calls += 1
+
+    room, gone = Room(), weakref.ref(Room())
+    gc.collect()
+    assert gone() is None
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if room.calls == 1 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert room.calls == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_service_begins_anew_in_a_forked_child() -> None:
+    began = list[int]()
+
+    async def work() -> None:
+        began.append(os.getpid())
+        await asyncio.sleep(3600)
+
+    async def wake() -> None:
+        service.wake()
+        await asyncio.sleep(0)
+
+    service = background.Service(work)
+    background.run(wake())
+    child = os.fork()
+    if child == 0:
+        background.run(wake())
+        os._exit(0 if began == [os.getppid(), os.getpid()] else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    background.run(wake())
+    assert began == [os.getpid()]
 
 
 def test_a_process_ends_also_where_something_is_called_while_it_does() -> None:

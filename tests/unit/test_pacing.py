@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from bisect import bisect_left
 from collections.abc import Coroutine, Iterator
 from typing import Any
@@ -126,28 +127,26 @@ def test_whose_turn_comes_in_the_moment_of_a_refusal_is_held_too_and_keeps_its_p
     assert asked[AT_ONCE][1] == pytest.approx(5.1)  # a tenth of a second after the last of the first, and then held
 
 
-def test_a_gate_serves_another_loop_once_its_own_is_gone(clock: Clock) -> None:
-    gate, turned = Gate(1.0), list[str]()
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_gate_serves_a_forked_child_whatever_waits_in_its_parent(clock: Clock) -> None:
+    gate, parents = Gate(1.0), VirtualLoop(clock)
 
-    async def leave() -> None:
-        waiting.extend(asyncio.ensure_future(gate.turn()) for _ in range(AT_ONCE + 1))
+    async def leave() -> list[asyncio.Future[None]]:
+        waiting = [asyncio.ensure_future(gate.turn()) for _ in range(AT_ONCE + 1)]
         await asyncio.sleep(0.1)
+        return waiting
 
-    waiting = list[asyncio.Future[None]]()
-    left = VirtualLoop(clock)  # as a forked child has it: one that somebody waits on, and that never turns again
-    left.run_until_complete(leave())
-    clock.advance(100.0)
-
-    async def ask() -> None:
-        await gate.turn()
-        turned.append("here")
-
-    run(clock, ask())
-    assert turned == ["here"]
-    for each in (everything := asyncio.all_tasks(left)):
-        each.cancel()
-    left.run_until_complete(asyncio.wait(everything))
-    left.close()
+    waiting = parents.run_until_complete(leave())
+    assert not waiting[-1].done()
+    child = os.fork()
+    if child == 0:
+        clock.advance(100.0)
+        run(clock, gate.turn())
+        os._exit(0 if not waiting[-1].done() else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    parents.run_until_complete(asyncio.wait(waiting))
+    parents.close()
 
 
 def test_it_recovers(clock: Clock) -> None:
