@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import httpx as http
 from . import retry
 from .answers import error_of, json_object, unknown, unreachable, what_came
 from .body import Body
-from .connections import Use, ask, checked_base_url, connect, why_not
+from .connections import Use, ask, checked_base_url, connect, date_of, why_not
 from .credentials import ApiKey, hidden, require_key
 from .errors import InvalidRequestError, KlingError, RateLimitError
 from .providers import BASE_URL, SIMULATOR_URL
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
 GENERATION_PATH = "/v2/generate/video/kling/generation"  # the specification; /v2/video/generations serves the same
 LOG_PAGE = 100  # rows; the most /v2/logs gives at once
-LOG_PAGES = 20  # pages searched for one client request id
+LOG_PAGES = 20  # pages read of one stretch of the log; ours, as all below
+FAR_PAGES = 50  # pages of the last search for a submission: a day of an account that makes three clips a minute
+NEAR = 900.0  # seconds around the moment at which a row was written: it may have waited to be sent
+DAY = 86_400.0  # seconds
 # Questions under way, ours: at 100 a second 0.3 s for each. httpcore looks through all of them each time.
 READS_AT_ONCE = 32
 CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}\Z")  # the vendor silently drops anything else
@@ -98,6 +102,7 @@ class Client:
         self._use, self._process = Use(), os.getpid()
         base, key = checked_base_url(self.base_url), require_key(api_key)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._ahead = 0.0  # seconds that the vendor's clock is ahead of ours, as its latest answer says
         self._http = connect(transport, key=key, base_url=base)
         self._posts = connect(transport, key=key, base_url=base, reuse=False)
         # Videos lie on other hosts, which must never see the key: a client of their own, without it.
@@ -213,7 +218,7 @@ class Client:
         response = await self._get(self._path, {"generation_id": generation_id})
         return Task.parse(response.content, response.headers)
 
-    async def find(self, client_request_id: str, since: float) -> Found | None:
+    async def find(self, client_request_id: str, since: float, *, far: bool = True) -> Found | None:
         """A submission in the vendor's log; None while it isn't there.
 
         Parameters
@@ -221,13 +226,32 @@ class Client:
         client_request_id
             What the submission was sent with.
         since
-            Unix seconds; the log is read from a little before.
+            When it was sent, Unix seconds by this machine's clock, or some minutes before. The vendor's clock, by which
+            the log is kept, is known from its answers.
+        far
+            Where it isn't found near that moment, look also a day before and after it: some questions more, and many
+            on a busy account.
         """
-        async for row in self._log(since, since):
+        async for row in self._around(since, far):
             found = Found.of(row)
             if found is not None and row.get("client_request_id") == client_request_id:
                 return found
         return None
+
+    async def _around(self, moment: float, far: bool) -> AsyncIterator[dict[str, Any]]:
+        """Rows of the log near a moment of ours, and then those of a day on both sides."""
+        asked: list[float] = []
+        for ours in (False, False, True):  # again: the first answer told of the clock; and ours may have been set since
+            middle = moment if ours else moment + self._ahead
+            if all(abs(middle - each) > NEAR / 2 for each in asked):
+                asked.append(middle)
+                async for row in self._log(middle - NEAR, middle + NEAR):
+                    yield row
+        if far:
+            middle = moment + self._ahead
+            for start, end in ((middle + NEAR, middle + DAY), (middle - DAY, middle - NEAR)):
+                async for row in self._log(start, end, pages=FAR_PAGES):
+                    yield row
 
     async def charges(self, first: float, last: float) -> AsyncIterator[Charge]:
         """What the vendor's log says was charged, newest first.
@@ -238,16 +262,15 @@ class Client:
             Unix seconds: submissions made between these.
         """
         with self._use:  # also between two pages
-            async for row in self._log(first, last):
+            async for row in self._log(first + self._ahead - NEAR, last + self._ahead + DAY):
                 charge = Charge.of(row)
                 if charge is not None:
                     yield charge
 
-    async def _log(self, first: float, last: float) -> AsyncIterator[dict[str, Any]]:
-        """Rows of the log from a little before to a day after."""
-        start, end = _iso(first - 300), _iso(last + 86_400)  # seconds; clocks differ
-        for page in range(LOG_PAGES):
-            query = {"start": start, "end": end, "limit": LOG_PAGE, "offset": page * LOG_PAGE}
+    async def _log(self, start: float, end: float, *, pages: int = LOG_PAGES) -> AsyncIterator[dict[str, Any]]:
+        """Rows of the log of submissions between two moments of the vendor's clock, newest first."""
+        for page in range(pages):
+            query = {"start": _iso(start), "end": _iso(end), "limit": LOG_PAGE, "offset": page * LOG_PAGE}
             body = json_object((await self._get("/v2/logs", query)).content)
             rows = body.get("data")
             rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
@@ -280,6 +303,8 @@ class Client:
             await self._gate.turn(first=method == "POST")
         response = await ask(by, method, path, **what)
         self.key_refused = self.key_refused or response.status_code == 401
+        if (date := date_of(response)) is not None:
+            self._ahead = date - time.time()
         if self._gate is not None and response.status_code == 429:
             self._gate.refused(retry.parse_retry_after(response.headers.get("retry-after")))
         return response
@@ -312,4 +337,5 @@ BadAddressError = http.InvalidURL
 def _iso(seconds: float) -> str:
     from datetime import datetime, timezone
 
+    seconds = min(max(seconds, 0.0), 253_402_300_799.0)  # what a datetime holds: up to the year 9999
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -7,6 +7,7 @@ Proxies and certificates come from the environment, as everywhere: ``HTTPS_PROXY
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import zlib
 from collections.abc import Callable, Generator
@@ -26,6 +27,7 @@ LONGEST_ANSWER = 4 << 20  # bytes; ours: a page of 100 log rows is the longest t
 SLOWEST_ANSWER = 120.0  # seconds from the first byte of an answer to its last; ours
 # Said of every request: what a server compresses all the same is unpacked here, up to the limit and no further.
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "kling-widget"}
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)  # RFC 9110, 5.6.7
 # What is on this machine is not asked for through a proxy, which would see the key in plain text.
 _NO_PROXY: dict[str, None] = {
     "all://localhost": None,
@@ -141,6 +143,19 @@ def _unpacking(encoding: str) -> Callable[[bytes, int], bytes]:
     if encoding.strip().lower() in ("", "identity"):
         return lambda piece, most: piece[:most]
     return zlib.decompressobj(wbits=47).decompress  # gzip and zlib, told apart by their headers; else zlib.error
+
+
+def date_of(response: http.Response) -> float | None:
+    """When an answer was made by the clock of who made it, Unix seconds; None where it doesn't say."""
+    said = response.headers.get("date", "")
+    if not _DATE.fullmatch(said):
+        return None
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(said).timestamp()
+    except ValueError:  # a month nobody knows, or a 31st of February
+        return None
 
 
 def why_not(error: Exception) -> tuple[str, bool]:

@@ -202,11 +202,13 @@ class Course(Bookkeeping):
             await self._settle(status="queued", generation_id=noted, accepted=self.row.created)
             return
         await self._update(status="unknown")
-        for delay in (0.0, *retry.LOOKUP_DELAYS):
+        delays = (0.0, *retry.LOOKUP_DELAYS)
+        for look, delay in enumerate(delays, 1):
             await asyncio.sleep(delay / self._pace)
             self._studio.leases.check(self.row.client_request_id)
             try:
-                found = await self._studio.client.find(self.row.client_request_id, self.row.created)
+                last = look == len(delays)  # far and wide once: that may take many questions
+                found = await self._studio.client.find(self.row.client_request_id, self.row.created, far=last)
             except (ServerError, RateLimitError):
                 continue
             if found is not None:

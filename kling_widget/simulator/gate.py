@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from kling_widget.simulator.files import PREFIX as FILES
@@ -42,6 +44,7 @@ class Gate:
         if scope["type"] != "http" or scope["path"].startswith(CONTROL):
             await self.app(scope, receive, send)
             return
+        send = _dated(send, self.simulator.clock)
         request = Request(scope)
         where = place(request.method, request.url.path)
         fault = None
@@ -69,6 +72,18 @@ class Gate:
             task = self.simulator.store.find(request.url.path[len(FILES) :].removesuffix(".mp4"))
             return task.id if task else None
         return request.query_params.get("generation_id")
+
+
+def _dated(send: Send, clock: Callable[[], float]) -> Send:
+    """A `send` whose answers carry the vendor's time (RFC 9110: a server with a clock sends it)."""
+
+    async def dated(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            date = (b"date", formatdate(clock(), usegmt=True).encode())
+            message = {**message, "headers": [*message["headers"], date]}
+        await send(message)
+
+    return dated
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -175,6 +175,7 @@ def _make_server(simulator: Simulator, ready: threading.Event) -> uvicorn.Server
             lifespan="off",
             log_config=None,
             access_log=False,
+            date_header=False,  # the simulator's clock says it
             timeout_graceful_shutdown=1,  # seconds; requests that hang by a fault would wait for long
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -30,6 +31,11 @@ from tests.unit.picture_samples import noisy_photo
 
 DEADLINE = 60.0
 """Seconds a test waits before it gives up; usually a generation takes one."""
+UNHEARD = {
+    "status": "submitting",
+    **dict.fromkeys(("generation_id", "accepted", "completed", "saved", "video_url")),
+}
+"""A row as a process leaves it that died during the POST: it is written, the answer never came."""
 
 
 @pytest.fixture
@@ -198,6 +204,38 @@ def test_a_lost_answer_is_found_in_the_log_and_goes_on(studio, server, cat, faul
     assert len(submissions(server)) == 1
 
 
+@pytest.mark.parametrize("ahead", [890.0, 3600.0, -3600.0, 90_000.0, -90_000.0], ids="{:+g} s".format)
+def test_a_lost_answer_is_found_whatever_this_machine_s_clock_says(studio, server, cat, ahead):
+    """The vendor's clock is the one that is off here, which is the same."""
+    server.simulator.clock = lambda: time.time() - ahead
+    server.simulator.faults.add(Fault("submit", "drop_after"))
+    assert studio.submit(cat, "slow dolly in").wait(DEADLINE).path.exists()
+    assert len(looks(server)) <= 2
+    assert len(submissions(server)) == 1
+
+
+@pytest.mark.parametrize("wrong", [3600.0, -3600.0], ids="{:+g} s".format)
+def test_what_was_sent_while_the_clock_was_wrong_is_found_once_it_is_right(
+    studio, server, cat, tmp_path, wrong, monkeypatch
+):
+    monkeypatch.setattr(retry, "LOOKUP_DELAYS", (0.01, 0.01))
+    with monkeypatch.context() as meanwhile:
+        real = time.time  # which stays the vendor's
+        meanwhile.setattr(time, "time", lambda: real() + wrong)
+        accepted = studio.submit(cat, "slow dolly in")
+        accepted.wait(DEADLINE)
+    studio.workspace.ledger.update(accepted.key, **UNHEARD)
+    [taken_up] = studio_on(server, tmp_path).take_up()
+    assert taken_up.wait(DEADLINE).path.exists()
+    assert taken_up.id == accepted.id
+    assert len(looks(server)) <= 5
+    assert len(submissions(server)) == 1
+
+
+def looks(server):
+    return [each for each in server.simulator.requests if each.path == "/v2/logs"]
+
+
 def test_what_is_not_in_the_log_stays_unknown_until_a_person_decides(studio, server, cat, monkeypatch):
     monkeypatch.setattr(retry, "LOOKUP_DELAYS", (0.01, 0.01))
     server.simulator.faults.add(Fault("submit", "status_code", code=502))
@@ -218,10 +256,7 @@ def test_what_is_not_in_the_log_stays_unknown_until_a_person_decides(studio, ser
 def test_a_process_that_died_during_the_post_looks_before_it_sends(studio, server, cat, tmp_path, monkeypatch):
     accepted = studio.submit(cat, "slow dolly in")
     accepted.wait(DEADLINE)
-    # The ledger as the dead process left it: the row is written, the answer never came.
-    studio.workspace.ledger.update(
-        accepted.key, status="submitting", generation_id=None, accepted=None, completed=None, saved=None, video_url=None
-    )
+    studio.workspace.ledger.update(accepted.key, **UNHEARD)
     [taken_up] = studio_on(server, tmp_path).take_up()
     assert taken_up.wait(DEADLINE).path.exists()
     assert taken_up.id == accepted.id

@@ -160,7 +160,7 @@ class Generations(RuleBasedStateMachine):
     @rule(data=st.data(), places=st.sampled_from([("retrieve",), ("logs", "retrieve"), ("retrieve", "download")]))
     def answers_to_come(self, data: st.DataObject, places: tuple[Place, ...]) -> None:
         for place in places:
-            few, many = (20, 40) if place == "logs" else (6, 16)  # an unknown submission asks the log ten times
+            few, many = (20, 40) if place == "logs" else (6, 16)  # an unknown submission asks the log a dozen times
             self.world.vendor.expect(place, *data.draw(st.lists(replies(place), min_size=few, max_size=many)))
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 60.0, 200.0, 400.0]))

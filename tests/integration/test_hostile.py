@@ -62,7 +62,7 @@ async def test_an_answer_without_end_is_cut_so_a_submission_is_unknown_and_a_que
             task = await client.retrieve("abc")
             assert (task.state, task.video_url) == ("pending", None)
             assert await client.balance() is None
-            assert await client.find("kw-1", since=0.0) is None
+            assert await client.find("kw-1", since=0.0, far=False) is None
         assert len(vendor.seen) == 4
         assert vendor.sent < ENOUGH
 

@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import httpx
 import pytest
@@ -26,6 +27,7 @@ from kling_widget import (
 from kling_widget.body import Body
 from kling_widget.client import READS_AT_ONCE
 from kling_widget.simulator import Fault
+from kling_widget.simulator.answers import iso
 from kling_widget.task import Found
 from tests.integration.conftest import KEY, submissions
 from tests.integration.simulator_fixtures import data_uri, picture
@@ -126,6 +128,66 @@ async def test_a_2xx_without_an_id_is_unknown_and_is_found_again_by_the_client_r
         assert found == Found(task.id, pytest.approx(task.created, abs=0.001))  # the log has milliseconds
         assert await client.find("kw-other", since=server.simulator.clock()) is None
     assert len(submissions(server)) == 1
+
+
+class BusyLog:
+    """The log of an account with a submission every 15 s, as its rules are written; counts how often it is asked."""
+
+    def __init__(self, first: float, rows: int) -> None:
+        self._rows = [(first + 15.0 * number, f"kw-{number}") for number in range(rows)]
+        self.asked = 0
+
+    def __call__(self, question: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        query = question.url.params
+        start, end = (
+            datetime.fromisoformat(query[name].replace("Z", "+00:00")).timestamp() for name in ("start", "end")
+        )
+        offset, limit = int(query["offset"]), int(query["limit"])
+        rows = [
+            {"created": iso(at), "inference_id": f"gen-{name}", "client_request_id": name}
+            for at, name in reversed(self._rows)
+            if start <= at <= end
+        ]
+        page = {"data": rows[offset : offset + limit], "pagination": {"has_more": offset + limit < len(rows)}}
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(page).encode()))
+
+
+async def test_on_a_busy_account_it_is_looked_for_where_it_must_be():
+    sent = time.time() - 40_000
+    log = BusyLog(sent, 2501)
+    async with Client(KEY, "http://127.0.0.1", transport=httpx.MockTransport(log)) as client:
+        assert (await client.find("kw-0", sent)).generation_id == "gen-kw-0"
+        assert log.asked == 1
+        assert (await client.find("kw-1900", sent)).generation_id == "gen-kw-1900"  # it waited for eight hours
+        assert log.asked <= 1 + 1 + 25
+        log.asked = 0
+        assert await client.find("kw-1900", sent, far=False) is None
+        assert log.asked == 1
+
+
+DATES = [
+    "",
+    "Wed, 21 Oct",
+    "Mon, 99 Foo 2026 10:00:00 GMT",
+    "Mon, 01 Jan 9999 00:00:00 GMT",
+    "Thu, 01 Jan 1970 00:00:00 GMT",
+]
+
+
+@pytest.mark.parametrize("date", DATES)
+async def test_a_date_that_is_wrong_or_none_does_not_hide_a_submission(date):
+    sent = time.time() - 40_000
+    log = BusyLog(sent, 100)
+
+    def answer(question: httpx.Request) -> httpx.Response:
+        response = log(question)
+        response.headers["date"] = date
+        return response
+
+    async with Client(KEY, "http://127.0.0.1", transport=httpx.MockTransport(answer)) as client:
+        for _ in range(2):
+            assert (await client.find("kw-0", sent, far=False)).generation_id == "gen-kw-0"
 
 
 @pytest.mark.parametrize("kind", ["empty", "garbage"])
