@@ -28,9 +28,14 @@ class Place(Protocol):
     for_one_statement
         SQLAlchemy's execution options of a connection for a single statement, or for statements that need not be one
         transaction.
+    closed_by_a_child
+        Whether a fork's child closes the idle connections that it has from its parent. A server would end its parent's.
+        A file's must be gone before it opens others: SQLite counts a process's locks, and would believe that it has
+        those of its parent. Then the parent takes away the write-ahead log as the last one, and what is in it is lost.
     """
 
     for_one_statement: Mapping[str, Any]
+    closed_by_a_child: bool
 
     def prepare(self) -> None:
         """See to it that there is a ledger of this version."""
@@ -72,6 +77,7 @@ class LedgerFile:
     """
 
     for_one_statement: Mapping[str, Any] = {}
+    closed_by_a_child = True
 
     def __init__(self, path: Path, records: Records | None = None) -> None:
         self.path = path

@@ -51,6 +51,7 @@ class LedgerServer:
 
     # One trip to the server instead of three, for BEGIN and COMMIT are trips of their own.
     for_one_statement: Mapping[str, Any] = {"isolation_level": "AUTOCOMMIT"}
+    closed_by_a_child = False
 
     def __init__(self, database: Database, records: Records) -> None:
         self._database = database

@@ -59,8 +59,8 @@ class Transactions:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Close the idle connections; on the other side of a fork they must not be used, nor closed."""
-        self._engine.dispose(close=self._process == os.getpid())
+        """Close the idle connections; on the other side of a fork only where that leaves the parent's as they are."""
+        self._engine.dispose(close=self._process == os.getpid() or self._place.closed_by_a_child)
 
     def _current(self) -> sa.Engine:
         """The engine, on the file that has the name now: another kernel may have set ours aside and made a new one."""

@@ -550,6 +550,26 @@ def test_a_forked_process_writes_through_connections_of_its_own(tmp_path):
         assert plain.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_what_a_forked_process_writes_stays_when_its_parent_closes_the_ledger(tmp_path):
+    """SQLite counts locks by process, and a child has its parent's count without its parent's locks."""
+    path = tmp_path / "ledger.sqlite"
+    script = (
+        "import os, sys, pathlib\nfrom kling_widget.ledger import Ledger, Row\n"
+        "ledger = Ledger(pathlib.Path(sys.argv[1])); ledger.admit(Row('kw-1', 's', 'a'))\n"
+        "from_child, to_parent = os.pipe(); from_parent, to_child = os.pipe()\n"
+        "child = os.fork()\n"
+        "if child:\n"
+        "    os.read(from_child, 1); ledger.close(); os.write(to_child, b'x')\n"
+        "    assert os.waitpid(child, 0)[1] == 0\n"
+        "else:\n"
+        "    ledger.admit(Row('kw-2', 's', 'b')); os.write(to_parent, b'x'); os.read(from_parent, 1)\n"
+        "    ledger.admit(Row('kw-3', 's', 'c')); os._exit(0)\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, path], check=True, timeout=60)
+    assert {row.client_request_id for row in Ledger(path).rows()} == {"kw-1", "kw-2", "kw-3"}
+
+
 # Where the ledger may lie
 
 
