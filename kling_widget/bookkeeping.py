@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import background, pending, polling
-from .ledger import FREE_TAKE
+from .ledger import FREE_TAKE, NoSuchRowError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,24 +39,44 @@ class Bookkeeping:
         self._on_change = on_change
 
     async def _reread(self) -> None:
-        await self._take_in(await background.in_thread(self._studio.reread, self.row))
+        def look() -> Row:
+            row = self._ledger.get(self.row.client_request_id)
+            if row is None and self.row.status not in FREE_TAKE:
+                self._put_back()
+            return row or self.row
+
+        await self._take_in(await background.in_thread(look))
+
+    async def learn(self, **facts: Any) -> None:
+        """Take in what was found out elsewhere, e.g. what it cost."""
+        await self._write(lambda: self._ledger.update(self.row.client_request_id, **facts))
 
     async def _update(self, first: Step = dict, **changes: Any) -> Row:
         """Change the row while we hold its lease. `first` is done just before, beside the loop; it may give changes."""
         key, owner = self.row.client_request_id, self._studio.leases.owner
-
-        def write() -> Row:
-            return self._ledger.update(key, owner=owner, **{**changes, **first()})
-
-        return await self._take_in(await background.in_thread(write))
+        return await self._write(lambda: self._ledger.update(key, owner=owner, **{**changes, **first()}))
 
     async def _settle(self, first: Step = dict, **changes: Any) -> None:
         """Write what became of our submission, also if another process has taken over meanwhile. `first` as above."""
+        key = self.row.client_request_id
+        await self._write(lambda: self._ledger.settle(key, **{**changes, **first()}))
 
+    async def _write(self, change: Callable[[], Row]) -> Row:
         def write() -> Row:
-            return self._ledger.settle(self.row.client_request_id, **{**changes, **first()})
+            try:
+                return change()
+            except NoSuchRowError:
+                self._put_back()
+                return change()
 
-        await self._take_in(await background.in_thread(write))
+        return await self._take_in(await background.in_thread(write))
+
+    def _put_back(self) -> None:
+        """What is under way must not end with its workspace, which was deleted or moved: this is the last copy."""
+        self._ledger.put_back(self.row)
+        if self.row.saved is None:
+            with contextlib.suppress(OSError):  # the ledger's copy is enough
+                pending.write(self._folder, self.row)
 
     async def _take_in(self, row: Row) -> Row:
         before, self.row = self.row, row

@@ -129,10 +129,6 @@ class Course(Bookkeeping):
             said = self.row.error_message or "It was not made."
             raise GenerationFailedError(f"Not made: {said}", generation_id=self.row.generation_id, hint="Not charged.")
 
-    async def learn(self, **facts: Any) -> None:
-        """Take in what was found out elsewhere, e.g. what it cost."""
-        await self._take_in(await background.in_thread(self._ledger.update, self.row.client_request_id, **facts))
-
     async def _submit(self) -> None:
         try:
             task = await self._post()

@@ -14,14 +14,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from .ledger_places import Place
-from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Asked, LeaseLostError, Row
-from .ledger_schema import COLUMNS, DamageFoundError, LostConnectionError, values_of
+from .ledger_row import COLUMNS_OF_TRUTH, FREE_TAKE, UNDER_WAY, Asked, LeaseLostError, NoSuchRowError, Row
+from .ledger_schema import COLUMNS, DamageFoundError, LostConnectionError, insert_found, values_of
 from .ledger_schema import table as _table
 from .ledger_sums import expenses_of, sums_of
 from .ledger_transactions import NOTHING_SENT, Transactions, patience_ends, patiently
 from .money import DEFAULT_DURATION, Expense, Sums
 
-__all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "Row"]
+__all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "NoSuchRowError", "Row"]
 
 Check = Callable[[Sums], object]  # raises where a new row is not to be written
 
@@ -122,6 +122,8 @@ class Ledger(Transactions):
         ------
         LeaseLostError
             Another process goes on with it: nothing was changed.
+        NoSuchRowError
+            It is not in the ledger (any more).
         """
         if set(changes) & set(COLUMNS_OF_TRUTH):
             raise ValueError(f"{', '.join(COLUMNS_OF_TRUTH)} never change")
@@ -132,10 +134,28 @@ class Ledger(Transactions):
         return row
 
     def settle(self, client_request_id: str, **changes: Any) -> Row:
-        """Write what became of a submission, whoever holds the lease; what is known already is never overwritten."""
+        """Write what became of a submission, whoever holds the lease; what is known already is never overwritten.
+
+        Raises
+        ------
+        NoSuchRowError
+            It is not in the ledger (any more).
+        """
         open_ = _table.c.generation_id.is_(None) & _table.c.status.in_(["submitting", "unknown"])
         mine = _table.c.client_request_id == client_request_id
         return self._changed(open_ & mine, changes, mine)[0]
+
+    def put_back(self, row: Row) -> None:
+        """Write the row of what is under way into a ledger that was made anew without it, unless it is there.
+
+        Where it was asked for once more meanwhile, that one holds the take.
+        """
+
+        def put(connection: sa.Connection) -> None:
+            self._place.keep_others_out(connection)
+            insert_found(connection, [row])
+
+        patiently(partial(self._write, put))
 
     def _changed(
         self, which: sa.ColumnElement[bool], changes: dict[str, Any], row: sa.ColumnElement[bool]
@@ -153,7 +173,7 @@ class Ledger(Transactions):
                 changed = connection.execute(change).rowcount > 0
             found = connection.execute(look).mappings().first()
             if found is None:
-                raise LookupError("no such row")
+                raise NoSuchRowError("no such row")
             return Row(**found), changed
 
         # Twice does no harm: what it changes and what it asks for is the same after the first time.

@@ -25,6 +25,10 @@ class LeaseLostError(Exception):
     """Another process goes on with this generation now."""
 
 
+class NoSuchRowError(LookupError):
+    """The ledger does not have this generation: its workspace was deleted or moved, and a new one made."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One generation, as the ledger knows it. Times are Unix seconds (UTC).

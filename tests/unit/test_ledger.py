@@ -140,6 +140,20 @@ def test_what_was_asked_for_is_never_rewritten(ledger):
         ledger.update("kw-none", status="queued")
 
 
+def test_a_row_is_put_back_once_and_whoever_holds_its_take_keeps_it(ledger):
+    lost = row(1, status="queued", generation_id="g1", lease_owner="us", lease_until=5.0)
+    ledger.put_back(lost)
+    assert ledger.get("kw-1") == lost
+    assert ledger.get("kw-1").lease_owner == "us"
+    assert not ledger.admit(row(2))[1]
+    ledger.update("kw-1", status="completed")
+    ledger.put_back(lost)
+    assert ledger.get("kw-1").status == "completed"
+    ledger.put_back(row(3, status="queued", generation_id="g3"))
+    assert ledger.get("kw-3").generation_id == "g3"
+    assert ledger.holder("simulator", "a" * 64, 1).client_request_id == "kw-1"
+
+
 def test_unfinished_is_all_that_a_new_kernel_must_go_on_with(ledger):
     states = ["submitting", "queued", "generating", "unknown", "completed", "completed", "rejected", "error"]
     for number, status in enumerate(states):
