@@ -184,7 +184,7 @@ class Client:
             except _NOT_DELIVERED as error:
                 self.unreachable = True
                 because, final = why_not(error)
-                failure: KlingError = unreachable(self.base_url, error, because)
+                failure: KlingError = unreachable(self.base_url, error, because, submission=True)
                 if final:
                     raise failure from None
                 retry_after = None
@@ -198,7 +198,7 @@ class Client:
                     return task
                 if outcome is Outcome.UNKNOWN:
                     raise unknown(reference, what_came(response)) from None
-                failure = error_of(response)
+                failure = error_of(response, submission=True)
                 if not isinstance(failure, RateLimitError):
                     raise failure
                 retry_after = failure.retry_after

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import background, pending, polling, retry
 from .bookkeeping import Bookkeeping
 from .errors import (
-    AuthenticationError,
+    DownloadError,
     GenerationFailedError,
     InvalidRequestError,
     KlingError,
@@ -27,6 +27,7 @@ from .errors import (
 )
 from .kept_pictures import wire_body
 from .ledger import FREE_TAKE, LeaseLostError
+from .ledger_transactions import NOTHING_SENT
 from .money import usd_of
 from .saving import save, show
 
@@ -112,14 +113,12 @@ class Course(Bookkeeping):
             await self._submit()
         else:
             await background.in_thread(self._studio.renew)  # the key may be why it stopped
+        with self._paid_for():
             if self.row.status in ("submitting", "unknown"):
-                await self._look_up()  # the kernel that submitted it died before it heard the answer
-        try:
+                await self._look_up()  # its answer was lost, or the kernel that submitted it died before it heard it
             if self.row.status != "completed":
                 await self._poll()
             video = await save(self._studio, self.row, self._update, self._say, rendered=self._is_shown())
-        except AuthenticationError as error:
-            raise _revoked(self.row, error) from None
         if self.row.usd is None:
             background.go(self._studio.account.settle_later(self.row))
         return video
@@ -129,11 +128,25 @@ class Course(Bookkeeping):
             said = self.row.error_message or "It was not made."
             raise GenerationFailedError(f"Not made: {said}", generation_id=self.row.generation_id, hint="Not charged.")
 
+    @contextlib.contextmanager
+    def _paid_for(self) -> Iterator[None]:
+        """Whatever goes wrong with what was accepted, or may have been: the error says so, and how to look again."""
+        try:
+            yield
+        except (GenerationFailedError, StoppedWatchingError, SubmissionUnknownError):  # say themselves what it costs
+            raise
+        except KlingError as error:
+            note_cost(error, error.generation_id or self.row.generation_id, known=self.row.accepted is not None)
+            raise
+
     async def _submit(self) -> None:
         try:
             task = await self._post()
-        except SubmissionUnknownError:
-            await self._settle(status="unknown")
+        except SubmissionUnknownError as unknown:
+            try:
+                await self._settle(status="unknown")
+            except KlingError:
+                raise unknown from None  # the ledger says "submitting": that is looked up as well
         except KlingError as error:
             with contextlib.suppress(KlingError):  # the first error is the one to tell
                 await self._settle(status="rejected", error_name=type(error).__name__, error_message=str(error))
@@ -145,8 +158,6 @@ class Course(Bookkeeping):
             self._posting, self.note = False, ""
         if self._stop_wanted:
             raise asyncio.CancelledError
-        if self.row.status == "unknown":
-            await self._look_up()
 
     async def _post(self) -> Task:
         """Send it, as one of a few at a time: each holds its pictures in memory."""
@@ -188,7 +199,7 @@ class Course(Bookkeeping):
         try:
             await self._settle(note, status="queued", generation_id=generation_id, accepted=at, **news)
         except KlingError as error:
-            error.generation_id, error.may_have_cost = generation_id, True
+            note_cost(error, generation_id, known=True)
             raise
 
     async def _look_up(self) -> None:
@@ -207,17 +218,22 @@ class Course(Bookkeeping):
                 found = await self._studio.client.find(self.row.client_request_id, self.row.created, far=last)
             except (ServerError, RateLimitError):
                 continue
+            except KlingError as error:
+                raise self._not_found(f"the vendor's log cannot be read. {error}") from error
             if found is not None:
                 at = self.row.created if found.created is None else found.created
                 await self._accepted(found.generation_id, min(max(at, self.row.created), time.time()), None)
                 return
+        raise self._not_found("the vendor's log does not show it yet.")
+
+    def _not_found(self, because: str) -> SubmissionUnknownError:
         error = SubmissionUnknownError(
-            "It may have been accepted: the connection broke, and the vendor's log does not show it yet.",
+            f"It may have been accepted: the connection broke, and {because}",
             hint="Check again in a few minutes. Submitting it again could cost twice.",
             may_have_cost=True,
         )
         error.client_request_id = self.row.client_request_id
-        raise error
+        return error
 
     async def _poll(self) -> None:
         wait_first, self._just_accepted = self._just_accepted, False
@@ -242,8 +258,8 @@ class Course(Bookkeeping):
                 continue
             except ServerError:
                 continue
-            except InvalidRequestError as error:
-                error.generation_id, unknown_id = self.row.generation_id, unknown_id + 1
+            except InvalidRequestError:
+                unknown_id += 1
                 if unknown_id >= LOST_AFTER:
                     raise
                 continue
@@ -292,15 +308,24 @@ def stopped(row: Row, why: str) -> StoppedWatchingError:
     return StoppedWatchingError(why, generation_id=name, hint=f"It goes on at the vendor: kw.resume({name!r}).")
 
 
-def _revoked(row: Row, error: AuthenticationError) -> AuthenticationError:
-    """The error for a key that was good when the generation was accepted, with how to go on."""
-    return AuthenticationError(
-        error.message,
-        vendor_message=error.vendor_message,
-        generation_id=row.generation_id,
-        hint="The generation goes on at the vendor. Check or replace the key; then "
-        f"kw.resume({row.generation_id!r}) goes on with it, without paying again.",
-    )
+def note_cost(error: KlingError, generation_id: str | None, *, known: bool) -> None:
+    """Make an error say that money may have moved, and how to look again.
+
+    Parameters
+    ----------
+    error
+        Perhaps one of the ledger or the workspace, which know nothing of what was sent.
+    generation_id
+        The vendor's, where there is one.
+    known
+        Whether it is known to have been accepted, and not only somebody's word.
+    """
+    error.generation_id, error.may_have_cost = generation_id, True
+    error.hint = error.hint.replace(NOTHING_SENT, "").strip()
+    if generation_id is not None and not isinstance(error, DownloadError) and "kw.resume" not in error.hint:
+        condition = "The clip was accepted and" if known else "If the id is right, the clip"
+        goes_on = f"{condition} goes on at the vendor: kw.resume({generation_id!r}) looks again, free of charge."
+        error.hint = f"{error.hint} {goes_on}".strip()
 
 
 def _news(task: Task) -> dict[str, Any]:

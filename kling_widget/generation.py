@@ -252,7 +252,7 @@ class Generation:
         if task.cancelled():
             self.error = stopped(self.row, "Stopped watching.")
         elif (error := task.exception()) is not None:
-            self.error = error if isinstance(error, KlingError) else KlingError(f"{type(error).__name__}: {error}")
+            self.error = error if isinstance(error, KlingError) else self._unnamed(error)
             if isinstance(error, SubmissionUnknownError):
                 error.generation = self
         else:
@@ -262,6 +262,11 @@ class Generation:
         self.awaited = self._waiting > 0
         self._changed()
         background.call(self._resolve)  # after the listeners: who waited finds the cell's output up to date
+
+    def _unnamed(self, error: BaseException) -> KlingError:
+        """Nobody has thought of it: what it costs is told by whether it was sent, as far as the ledger knows."""
+        sent = self.row.status not in FREE_TAKE
+        return KlingError(f"{type(error).__name__}: {error}", generation_id=self.id, may_have_cost=sent)
 
     def _resolve(self) -> None:
         if not self.active:

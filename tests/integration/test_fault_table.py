@@ -148,7 +148,7 @@ LOGS = [
     ),
     plan(
         "logs refuse the key", NO_ID, Fault("logs", "status_code", code=401),
-        outcome="AuthenticationError", status="unknown",
+        outcome="SubmissionUnknownError", status="unknown",
     ),
 ]  # fmt: skip
 BILLING = [
