@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .ledger import Ledger, Row
+    from .outbox import Outbox
     from .studio import Studio
 
 
@@ -94,6 +95,10 @@ class Bookkeeping:
     @property
     def _ledger(self) -> Ledger:
         return self._studio.workspace.ledger
+
+    @property
+    def _outbox(self) -> Outbox:
+        return self._studio.orders.outbox
 
     @property
     def _folder(self) -> Path:

@@ -135,6 +135,7 @@ class Client:
         request: ImageToVideoRequest | Body,
         *,
         client_request_id: str | None = None,
+        on_send: Callable[[], object] = lambda: None,
         on_wait: Callable[[float], object] = lambda seconds: None,
     ) -> Task:
         """Submit a generation. Sent again only when it certainly did not count.
@@ -145,8 +146,11 @@ class Client:
             What to make; as a `Body` its pictures are bytes, which become Base64 only on their way.
         client_request_id
             1 to 128 of ``A-Z a-z 0-9 . _ : -``; a fresh one by default. It finds a lost submission again.
+        on_send
+            Called in the moment before each try leaves. What it raises keeps that try here, and comes out.
         on_wait
-            Called with the seconds until the next try while the server can't be reached or asks to wait.
+            Called with the seconds until the next try where the server can't be reached or asks to wait: the last one
+            certainly did not count. What it raises comes out.
 
         Returns
         -------
@@ -170,17 +174,24 @@ class Client:
             "X-Client-Request-Id": reference,
         }
         with self._use:
-            return await self._delivered(body, headers, reference, on_wait)
+            return await self._delivered(body, headers, reference, on_send, on_wait)
 
     async def _delivered(
-        self, body: Body, headers: dict[str, str], reference: str, on_wait: Callable[[float], object]
+        self,
+        body: Body,
+        headers: dict[str, str],
+        reference: str,
+        on_send: Callable[[], object],
+        on_wait: Callable[[float], object],
     ) -> Task:
         attempt = 0
         while True:
             attempt += 1
             try:
                 # Not whole: where its body breaks off, status and headers still tell, and may hold the id.
-                response = await self._ask(self._posts, "POST", self._path, whole=False, content=body, headers=headers)
+                response = await self._ask(
+                    self._posts, "POST", self._path, on_send, whole=False, content=body, headers=headers
+                )
             except _NOT_DELIVERED as error:
                 self.unreachable = True
                 because, final = why_not(error)
@@ -232,10 +243,11 @@ class Client:
             Where it isn't found near that moment, look also a day before and after it: some questions more, and many
             on a busy account.
         """
-        async for row in self._around(since, far):
-            found = Found.of(row)
-            if found is not None and row.get("client_request_id") == client_request_id:
-                return found
+        with self._use:  # also between two pages
+            async for row in self._around(since, far):
+                found = Found.of(row)
+                if found is not None and row.get("client_request_id") == client_request_id:
+                    return found
         return None
 
     async def _around(self, moment: float, far: bool) -> AsyncIterator[dict[str, Any]]:
@@ -297,10 +309,18 @@ class Client:
             raise error_of(response)
         return response
 
-    async def _ask(self, by: http.AsyncClient, method: str, path: str, **what: Any) -> http.Response:
+    async def _ask(
+        self,
+        by: http.AsyncClient,
+        method: str,
+        path: str,
+        on_send: Callable[[], object] = lambda: None,
+        **what: Any,
+    ) -> http.Response:
         """Ask when it is our turn; that we were refused concerns all who share the budget."""
         if self._gate is not None:
             await self._gate.turn(first=method == "POST")
+        on_send()  # and nothing waits between this and the request
         response = await ask(by, method, path, **what)
         self.key_refused = self.key_refused or response.status_code == 401
         if (date := date_of(response)) is not None:

@@ -15,6 +15,7 @@ from . import background, polling, progress
 from .course import Course, stopped
 from .errors import KlingError, SubmissionUnknownError
 from .ledger_row import FREE_TAKE, UNDER_WAY
+from .submission import never_sent
 
 if TYPE_CHECKING:
     from .ledger_row import Row
@@ -203,7 +204,10 @@ class Generation:
         background.call(self._start)
 
     def stop(self) -> None:
-        """Stop watching. The vendor has no cancel: the generation goes on there, and is kept in the ledger."""
+        """Stop watching. The vendor has no cancel: the generation goes on there, and is kept in the ledger.
+
+        What was not sent yet, because the vendor is busy or others are before it, is not sent any more.
+        """
         background.call(self._stop)
 
     def finish(self, video: Video) -> None:
@@ -250,7 +254,8 @@ class Generation:
 
     def _ended(self, task: asyncio.Task[Video]) -> None:
         if task.cancelled():
-            self.error = stopped(self.row, "Stopped watching.")
+            withdrawn = self._course.is_withdrawn
+            self.error = never_sent() if withdrawn else stopped(self.row, "Stopped watching.")
         elif (error := task.exception()) is not None:
             self.error = error if isinstance(error, KlingError) else self._unnamed(error)
             if isinstance(error, SubmissionUnknownError):
@@ -264,8 +269,8 @@ class Generation:
         background.call(self._resolve)  # after the listeners: who waited finds the cell's output up to date
 
     def _unnamed(self, error: BaseException) -> KlingError:
-        """Nobody has thought of it: what it costs is told by whether it was sent, as far as the ledger knows."""
-        sent = self.row.status not in FREE_TAKE
+        """Nobody has thought of it: what it costs is told by whether it may have been sent."""
+        sent = self.row.status not in FREE_TAKE and not self._course.is_unsent
         return KlingError(f"{type(error).__name__}: {error}", generation_id=self.id, may_have_cost=sent)
 
     def _resolve(self) -> None:

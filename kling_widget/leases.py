@@ -44,10 +44,13 @@ class Leases:
     ----------
     ledger
         Gives the ledger, which is opened when it is first needed.
+    before_the_end
+        What is done when the process ends, while the leases are still ours.
     """
 
-    def __init__(self, ledger: Callable[[], Ledger]) -> None:
+    def __init__(self, ledger: Callable[[], Ledger], before_the_end: Callable[[], object] = lambda: None) -> None:
         self._ledger = ledger
+        self._before_the_end = before_the_end
         self._studio = uuid.uuid4().hex[:12]  # known from the start: threads that submit at once must agree on it
         self._beating = background.Service(self._beat)
         self._begin()
@@ -143,6 +146,8 @@ class Leases:
 
     def give_up(self) -> None:
         """Release everything, when the process ends."""
+        with contextlib.suppress(KlingError):
+            self._before_the_end()
         if self._held:
             with self._ending, contextlib.suppress(KlingError):
                 self._ended = True

@@ -24,6 +24,7 @@ from .money import DEFAULT_DURATION, Expense, Sums
 __all__ = ["FREE_TAKE", "UNDER_WAY", "LeaseLostError", "Ledger", "NoSuchRowError", "Row"]
 
 Check = Callable[[Sums], object]  # raises where a new row is not to be written
+AT_ONCE = 500  # rows named in one statement: SQLite takes 999 values before 3.32, and the changes are some of them
 
 
 class Ledger(Transactions):
@@ -144,6 +145,25 @@ class Ledger(Transactions):
         open_ = _table.c.generation_id.is_(None) & _table.c.status.in_(["submitting", "unknown"])
         mine = _table.c.client_request_id == client_request_id
         return self._changed(open_ & mine, changes, mine)[0]
+
+    def withdraw(self, owner: str, client_request_ids: list[str], why: str) -> None:
+        """Say of what a process has written, and has certainly not sent, that it never will be.
+
+        Parameters
+        ----------
+        owner
+            Only what this process still holds the lease of.
+        client_request_ids
+            Which.
+        why
+            A sentence for people.
+        """
+        c, changes = _table.c, withdrawn(why)
+        for first in range(0, len(client_request_ids), AT_ONCE):
+            named = c.client_request_id.in_(client_request_ids[first : first + AT_ONCE])
+            unsent = named & (c.lease_owner == owner) & (c.status == "submitting") & c.generation_id.is_(None)
+            change = _change(unsent, changes)
+            self._write(partial(_executed, change), one_statement=True)  # not patiently: the process ends
 
     def put_back(self, row: Row) -> None:
         """Write the row of what is under way into a ledger that was made anew without it, unless it is there.
@@ -295,6 +315,17 @@ class Ledger(Transactions):
 
     def _rows(self, query: sa.Select[Any]) -> list[Row]:
         return self._read(lambda connection: [Row(**row) for row in connection.execute(query).mappings()])
+
+
+def withdrawn(why: str) -> dict[str, Any]:
+    """The changes of a row that was never sent, and never will be; `why` is a sentence for people."""
+    return {
+        "status": "rejected", "error_name": "not sent", "error_message": why, "lease_owner": None, "lease_until": None,
+    }  # fmt: skip
+
+
+def _executed(statement: sa.Update, connection: sa.Connection) -> None:
+    connection.execute(statement)
 
 
 def _change(which: sa.ColumnElement[bool], changes: dict[str, Any]) -> sa.Update:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import background
+from .errors import KlingError
+from .outbox import Outbox
 from .rules import Take, checked_take
 
 if TYPE_CHECKING:
@@ -27,13 +29,9 @@ class Orders:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        # Client request ids this process has written down, or is about to, and not sent. Kept here and not by whoever
-        # asked: a widget that opens in this moment finds the row, and must not take it for a submission cut off.
-        self.unsent: set[str] = set()
-        background.in_child(self._in_child)
-
-    def _in_child(self) -> None:
-        self.unsent = set()  # the parent of this process sends them
+        # Kept here and not by whoever asked: a widget that opens in this moment finds the row, and must not take it for
+        # a submission cut off.
+        self.outbox = Outbox()
 
     def place_prepared(self, prepared: Prepared, take: Take, budget: float | None, *, free: bool = False) -> Generation:
         """As :meth:`place`, of a request with the pictures that belong to it."""
@@ -84,7 +82,7 @@ class Orders:
             time_factor=studio.time_factor if studio.simulated else None,
             client_request_id=client_request_id, notebook=notebook,
         )  # fmt: skip
-        return self._place(row, budget, new_take=take == "new", free=free)
+        return self._place(row, budget, new_take=take == "new", free=free, shared=client_request_id is not None)
 
     def place_again(self, generation: Generation, budget: float | None = None, *, new_take: bool = True) -> Generation:
         """Submit an earlier request once more; as a new take it may be paid twice if the first one was accepted.
@@ -107,23 +105,41 @@ class Orders:
 
         return self._place(new_rows.asked_for_again(generation.row), budget, new_take=new_take)
 
-    def _place(self, row: Row, budget: float | None, *, new_take: bool, free: bool = False) -> Generation:
+    def end(self) -> None:
+        """The process ends: what it has not sent never will be, and whoever asks for it the next time submits it."""
+        from . import pending
+
+        unsent, workspace = self.outbox.close(), self._studio.workspace
+        if unsent:
+            workspace.ledger.withdraw(self._studio.leases.owner, unsent, "Python ended before it was sent.")
+            for key in unsent:
+                with contextlib.suppress(OSError):  # what is left there does no harm
+                    pending.remove(workspace.path, key)
+
+    def _place(
+        self, row: Row, budget: float | None, *, new_take: bool, free: bool = False, shared: bool = False
+    ) -> Generation:
         studio = self._studio
-        row, ours = self._write(row, budget, new_take=new_take, free=free)
+        row, ours = self._write(row, budget, new_take=new_take, free=free, shared=shared)
         if ours:
             studio.account.balance = None  # no longer what it was
         return studio.go_on(row)
 
-    def _write(self, row: Row, budget: float | None, *, new_take: bool, free: bool) -> tuple[Row, bool]:
+    def _write(self, row: Row, budget: float | None, *, new_take: bool, free: bool, shared: bool) -> tuple[Row, bool]:
         """Write the row with our lease on it: nobody may look up what we are about to submit."""
-        studio = self._studio
+        studio, key = self._studio, row.client_request_id
         check = studio.account.check(row, budget)
-        self.unsent.add(row.client_request_id)
-        ours = False
+        added = self.outbox.add(key, shared=shared)
+        # Where Ctrl-C comes just after the commit the row is there, and still unsent: the same call then sends it.
+        # Under a key that another process has, too, the row may be that one's.
+        ours = not shared
         try:
             stamped = studio.leases.stamped(row)
             held, ours = studio.workspace.ledger.admit(stamped, new_take=new_take, free=free, check=check)
             return held, ours
+        except KlingError:
+            ours = False  # it may be there: then it is looked up, like what a killed process has left
+            raise
         finally:
-            if not ours:
-                self.unsent.discard(row.client_request_id)
+            if added and not ours:
+                self.outbox.discard(key)

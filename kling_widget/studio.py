@@ -77,9 +77,9 @@ class Studio(StudioAccess):
         # Weakly: what is over and nobody holds any more is in the ledger, and its poster need not fill the kernel.
         self._generations: weakref.WeakValueDictionary[str, Generation] = weakref.WeakValueDictionary()
         self.account = Account(self, budget)
-        self.leases = Leases(lambda: self.workspace.ledger)
-        self.arrivals = Arrivals(self)
         self.orders = Orders(self)
+        self.leases = Leases(lambda: self.workspace.ledger, self.orders.end)
+        self.arrivals = Arrivals(self)
         self._begin()
         background.in_child(self._in_child)
 

@@ -70,8 +70,8 @@ def test_the_simulator_in_process_is_free_and_no_budget_stops_it(tmp_path, cat, 
     studio = Studio(simulate=True, workspace=tmp_path / "clips")
     assert studio.estimate(5) == "free · about 8 s"
     generation = studio.submit(cat, "p", budget=0)
-    generation.stop()
     assert studio.spending().total == money.Total(1, 0, 0)
+    generation.stop()
     assert generation.row.usd is None
 
 

@@ -258,6 +258,22 @@ async def test_429_is_tried_again_after_what_the_vendor_asked_for(server):
     assert min(waits) >= 1
 
 
+async def test_each_try_is_told_just_before_it_leaves_and_can_be_kept_here(server):
+    server.simulator.faults.add(Fault("submit", "status_code", code=429, times=None))
+    told = []
+
+    def send():
+        told.append(len(submissions(server)))
+        if len(told) == 3:
+            raise KeyError("not this one")
+
+    async with Client(KEY, server.url) as client:
+        with pytest.raises(KeyError):
+            await client.create(request(), on_send=send)
+    assert told == [0, 1, 2]
+    assert len(submissions(server)) == 2
+
+
 LARGE = b"\xff\xd8\xff" + bytes(range(256)) * 35_000
 """Nine megabytes that begin as a JPEG does."""
 

@@ -140,6 +140,26 @@ def test_what_was_asked_for_is_never_rewritten(ledger):
         ledger.update("kw-none", status="queued")
 
 
+def test_what_a_process_never_sent_gives_its_take_back_and_nothing_else_does(ledger):
+    kinds = [{}, {"status": "unknown"}, {"generation_id": "g"}, {"lease_owner": "elsewhere"}, {"status": "queued"}]
+    for number, changes in enumerate([*kinds, {}]):
+        ledger.admit(row(number, request_hash=str(number), lease_owner="us", lease_until=5.0))
+        if changes:
+            ledger.update(f"kw-{number}", **changes)
+    before = {each.client_request_id: each for each in ledger.rows()}
+    named = [f"kw-{number}" for number in range(5)]
+    ledger.withdraw("us", [*named, *(f"kw-none-{number}" for number in range(2000))], "The end came first.")
+    withdrawn = ledger.get("kw-0")
+    assert (withdrawn.status, withdrawn.error_message, withdrawn.lease_owner) == (
+        "rejected",
+        "The end came first.",
+        None,
+    )
+    assert ledger.admit(row(10, request_hash="0"))[1]
+    for key in (*named[1:], "kw-5"):
+        assert ledger.get(key) == before[key]
+
+
 def test_a_row_is_put_back_once_and_whoever_holds_its_take_keeps_it(ledger):
     lost = row(1, status="queued", generation_id="g1", lease_owner="us", lease_until=5.0)
     ledger.put_back(lost)
