@@ -99,7 +99,7 @@ class Client:
         self._path = path
         self._gate = gate
         self.key_refused = self.unreachable = False
-        self._use, self._process = Use(), os.getpid()
+        self._use = Use()
         base, key = checked_base_url(self.base_url), require_key(api_key)
         self._reads = asyncio.Semaphore(READS_AT_ONCE)
         self._ahead = 0.0  # seconds that the vendor's clock is ahead of ours, as its latest answer says
@@ -124,8 +124,7 @@ class Client:
     async def retire(self) -> None:
         """Close the connections when nothing is under way on them any more. Nothing new may be asked."""
         await self._use.over()
-        if self._process == os.getpid():  # after a fork they are the parent's, who may need them
-            await self.aclose()
+        await self.aclose()
 
     def __repr__(self) -> str:
         return f"Client({self.base_url})"

@@ -43,6 +43,7 @@ class StudioAccess:
 
     def forget_connections(self) -> list[object]:
         """In a fork's child: returns what has the parent's connections, unclosed. The next call makes others."""
+        self._renewing = threading.Lock()
         return [self.__dict__.pop(name, None) for name in ("client", "_simulator")]
 
     @property
