@@ -118,8 +118,11 @@ class StudioAccess:
     def _change(self, key: ApiKey | None) -> None:
         """From now on a client with this key and the network's settings of now; the old one ends what it has begun."""
         fresh = self._connected(key)  # first: if that is impossible, what is under way keeps what it has
-        old = self.__dict__.pop("client", None)
+        self._drop()
         self._api_key, self.__dict__["client"] = key, fresh
+
+    def _drop(self) -> None:
+        old = self.__dict__.pop("client", None)
         if old is not None:
             background.go(old.retire())
 
@@ -148,6 +151,5 @@ class StudioAccess:
         """Use this key from now on."""
         if self._api_key is not None and self._api_key.reveal() == api_key.reveal():
             return
-        if "client" in self.__dict__ and not self.simulated:
-            self._change(api_key)
         self._api_key, self._given = api_key, True
+        self._drop()  # at once: the next press makes a client with the new key, and never finds the old one
