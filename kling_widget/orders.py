@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from .prepare import Prepared
     from .request import ImageToVideoRequest
     from .studio import Studio
+
+
+log = logging.getLogger(__name__)
 
 
 class Orders:
@@ -115,6 +119,11 @@ class Orders:
             for key in unsent:
                 with contextlib.suppress(OSError):  # what is left there does no harm
                     pending.remove(workspace.path, key)
+            log.warning(
+                "Python ended before everything was sent: %d left, nothing was charged for it. The same call sends it; "
+                ".wait() or await stays until it is there.",
+                len(unsent),
+            )
 
     def _place(
         self, row: Row, budget: float | None, *, new_take: bool, free: bool = False, shared: bool = False

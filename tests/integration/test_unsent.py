@@ -64,7 +64,7 @@ while until == "told":
 
 def script(server: SimulatorServer, tmp_path: Path, until: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", SCRIPT, server.url, str(tmp_path / "clips"), str(tmp_path / "cat.png"), until]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.mark.usefixtures("each_database", "cat")
@@ -75,7 +75,11 @@ def test_a_script_that_ends_before_it_was_sent_leaves_it_to_the_next_run(
     server = serve()
     if when == "refused":
         server.simulator.faults.add(Fault("submit", "status_code", code=429, retry_after=30))
-    assert script(server, tmp_path, when).wait(DEADLINE) == 0
+    process = script(server, tmp_path, when)
+    _, told = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    assert told.startswith("Python ended before everything was sent: 1 left, nothing was charged")
+    assert len(told.splitlines()) == 1
     reached = keys(server)
     assert len(reached) == (when == "refused")
     studio = studio_on(server, tmp_path)
