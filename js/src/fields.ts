@@ -15,18 +15,13 @@ export class Fields {
   #typing: Name | null = null;
   #debounce: ReturnType<typeof setTimeout> | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
-  #listeners: Record<Name, () => void>;
 
   constructor(
     private model: Model,
     private changed: () => void,
   ) {
     this.values = Object.fromEntries(NAMES.map((name) => [name, model.get(name)])) as unknown as Form;
-    this.#listeners = Object.fromEntries(NAMES.map((name) => [name, () => this.#follow(name)])) as Record<
-      Name,
-      () => void
-    >;
-    for (const name of NAMES) model.on(`change:${name}`, this.#listeners[name]);
+    for (const name of NAMES) model.on(`change:${name}`, this.#follow);
   }
 
   /** The person changed a field. */
@@ -46,9 +41,8 @@ export class Fields {
   rest(): void {
     this.flush();
     clearTimeout(this.#idle);
-    const name = this.#typing;
     this.#typing = null;
-    if (name) this.#follow(name);
+    this.#follow();
   }
 
   /** Send what has been typed and not yet sent. */
@@ -64,13 +58,15 @@ export class Fields {
   close(): void {
     this.flush();
     clearTimeout(this.#idle);
-    for (const name of NAMES) this.model.off(`change:${name}`, this.#listeners[name]);
+    for (const name of NAMES) this.model.off(`change:${name}`, this.#follow);
   }
 
-  #follow(name: Name): void {
-    const value = this.model.get(name);
-    if (this.#typing === name || this.#unsent.has(name) || value === this.values[name]) return;
-    this.values = { ...this.values, [name]: value };
-    this.changed();
-  }
+  #follow = (): void => {
+    for (const name of NAMES) {
+      const value = this.model.get(name);
+      if (this.#typing === name || this.#unsent.has(name) || value === this.values[name]) continue;
+      this.values = { ...this.values, [name]: value };
+      this.changed();
+    }
+  };
 }

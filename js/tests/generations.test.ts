@@ -296,9 +296,16 @@ test("where nobody takes it, the Python is copied, or there to be copied by hand
   expect(write.mock.calls).toEqual([["video = 1"], ["video = 1"]]);
 });
 
-test("a long history is cut short until it is asked for", async () => {
-  const { ui } = shown(...Array.from({ length: 25 }, () => ready()));
-  expect(ui.getAllByRole("listitem")).toHaveLength(20);
-  ui.getByRole("button", { name: "Show 5 older" }).click();
-  await until(() => ui.getAllByRole("listitem").length === 25);
+test("a video that plays far down the list plays on when one more is made", async () => {
+  const { ui, el } = shown(...Array.from({ length: 59 }, () => ready()));
+  model.kernel = serving(new Uint8Array([1, 2, 3]));
+  ui.getAllByRole("button", { name: "Play" })[19]!.click();
+  await until(() => el.querySelector("video"));
+  const video = el.querySelector("video");
+  const focus = document.activeElement;
+  model.set("entries", [entry(), ...model.get("entries")]);
+  await until(() => ui.getAllByRole("listitem").length === 60);
+  expect(el.querySelector("video")).toBe(video);
+  expect(document.activeElement).toBe(focus);
+  expect(el.contains(focus)).toBe(true);
 });

@@ -1,5 +1,6 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { View } from "../view";
+import { Line } from "./Line";
 import { Problems, faulty } from "./Problems";
 
 /** Says that this is the simulator, and takes a key. The key goes to the kernel as a message and stays nowhere here. */
@@ -21,46 +22,26 @@ export function Banner({ view }: { view: View }) {
           {simulated ? "Add a key" : "Enter a key"}
         </button>
       )}
-      {open && <KeyField view={view} close={() => setOpened(null)} />}
+      {open && (
+        <Line
+          type="password"
+          aria-label="API key"
+          placeholder="API key"
+          autocomplete="off"
+          spellcheck={false}
+          data-1p-ignore
+          data-lpignore="true"
+          {...faulty(view, "key")}
+          label="Save"
+          close={() => setOpened(null)}
+          use={(key) => {
+            view.hide("key");
+            view.channel.send("key", {}, { buffer: new TextEncoder().encode(key).buffer as ArrayBuffer });
+            view.changed();
+          }}
+        />
+      )}
       <Problems view={view} field="key" />
     </div>
-  );
-}
-
-function KeyField({ view, close }: { view: View; close: () => void }) {
-  const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.focus(), []);
-  const save = () => {
-    const field = input.current;
-    const key = field?.value.trim();
-    if (!field || !key) return;
-    field.value = "";
-    view.hide("key");
-    view.channel.send("key", {}, { buffer: new TextEncoder().encode(key).buffer as ArrayBuffer });
-    view.changed();
-  };
-  // No <form>: browsers would offer to remember what is in it.
-  return (
-    <span class="kw-inline">
-      <input
-        ref={input}
-        class="kw-input"
-        type="password"
-        aria-label="API key"
-        placeholder="API key"
-        autocomplete="off"
-        spellcheck={false}
-        data-1p-ignore
-        data-lpignore="true"
-        {...faulty(view, "key")}
-        onKeyDown={(event) => {
-          if (event.key === "Enter") save();
-          if (event.key === "Escape") close();
-        }}
-      />
-      <button type="button" class="kw-button" onClick={save}>
-        Save
-      </button>
-    </span>
   );
 }

@@ -1,7 +1,8 @@
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { safe } from "../media";
 import type { Slot } from "../model";
 import type { View } from "../view";
+import { Line } from "./Line";
 import { faulty } from "./Problems";
 import { Preview } from "./Preview";
 
@@ -66,7 +67,21 @@ export function PictureSlot({ view, slot, label }: Props) {
       {full ? (
         <Full view={view} slot={slot} label={label} />
       ) : typing ? (
-        <Address label={label} close={() => setTyping(false)} use={(url) => picture.url(url)} id={id} />
+        <div class="kw-empty">
+          <label for={id}>{label}</label>
+          <Line
+            type="url"
+            aria-label="Picture URL"
+            placeholder="https://…"
+            onBlur={(event) => event.currentTarget.value || setTyping(false)}
+            label="Use"
+            close={() => setTyping(false)}
+            use={(url) => {
+              picture.url(url); // unfetched
+              setTyping(false);
+            }}
+          />
+        </div>
       ) : (
         <div class="kw-empty">
           <label for={id}>{label}</label>
@@ -130,39 +145,6 @@ function SlotPreview({ view, slot }: { view: View; slot: Slot }) {
     );
   }
   return <Preview key={frame.key} view={view} of={frame.key} name={frame.name} />;
-}
-
-/** A small field for an address; the picture itself is not fetched here. */
-function Address({ label, id, close, use }: { label: string; id: string; close: () => void; use: (url: string) => void }) {
-  const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.focus(), []);
-  const send = () => {
-    const url = input.current?.value.trim();
-    if (url) use(url);
-    close();
-  };
-  return (
-    <div class="kw-empty">
-      <label for={id}>{label}</label>
-      <span class="kw-inline">
-        <input
-          ref={input}
-          class="kw-input"
-          type="url"
-          aria-label="Picture URL"
-          placeholder="https://…"
-          onBlur={(event) => event.currentTarget.value || close()}
-          onKeyDown={(event) => {
-            if (event.key === "Enter") send();
-            if (event.key === "Escape") close();
-          }}
-        />
-        <button type="button" class="kw-button" onClick={send}>
-          Use
-        </button>
-      </span>
-    </div>
-  );
 }
 
 function sentences(texts: string[]): string {
