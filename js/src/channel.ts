@@ -1,6 +1,6 @@
 import type { Bytes, FromKernel, Message, Model, ToKernel } from "./model";
 
-/** Milliseconds without an `ack` after which a person is told that the kernel is busy (docs/architecture.md). */
+/** Milliseconds without an `ack` after which a person is told that a cell is running (docs/architecture.md). */
 const QUIET = 500;
 /** Milliseconds an acknowledged question may stay unanswered before it is asked again. */
 const PATIENCE = 10_000;
@@ -13,18 +13,21 @@ export function unique(): string {
   return `${random[0]!.toString(36)}${random[1]!.toString(36)}-${++counter}`;
 }
 
+/** Runs when the kernel has a message, `itself` unless what it has is one that was sent later. */
+type Acked = (itself: boolean) => void;
 type Listener = (message: Message, buffers: Bytes[]) => void;
 
 /**
  * One view's line to the kernel. All views of a model hear every message, so each keeps to the ids it sent itself.
  */
 export class Channel {
-  /** Whether something a person did has gone unacknowledged for more than `QUIET` ms. */
+  /** Whether something a person did has gone unacknowledged for longer than it should. */
   waiting = false;
   /** Whether the host refused to send: the kernel, or the widget there, is gone. */
   gone = false;
   #listeners = new Set<Listener>();
-  #unheard = new Map<string, { timer: ReturnType<typeof setTimeout>; late: boolean; acked: () => void }>();
+  /** In the order of sending. */
+  #unheard = new Map<string, { timer: ReturnType<typeof setTimeout>; late: boolean; acked: Acked }>();
 
   constructor(
     private model: Model,
@@ -33,19 +36,19 @@ export class Channel {
     model.on("msg:custom", this.#hear);
   }
 
-  /** Send one message; `acked` runs when the kernel has it. Background questions are `silent`: nobody waits for them. */
+  /** Send one message. For `quiet` milliseconds without an acknowledgement nothing is said of it. */
   send<K extends keyof ToKernel>(
     type: K,
     fields: ToKernel[K],
-    { buffer, acked = () => {}, silent = false }: { buffer?: ArrayBuffer; acked?: () => void; silent?: boolean } = {},
+    { buffer, acked = () => {}, quiet = QUIET }: { buffer?: ArrayBuffer; acked?: Acked; quiet?: number } = {},
   ): string {
     const id = unique();
     const timer = setTimeout(() => {
-      const entry = this.#unheard.get(id);
-      if (entry && !silent) entry.late = true;
+      entry.late = true;
       this.#tell();
-    }, QUIET);
-    this.#unheard.set(id, { timer, late: false, acked });
+    }, quiet);
+    const entry = { timer, late: false, acked };
+    this.#unheard.set(id, entry);
     try {
       this.model.send({ type, id, ...fields }, undefined, buffer && [buffer]);
       this.#turn(false);
@@ -61,7 +64,7 @@ export class Channel {
   ask<K extends "preview" | "video" | "source">(
     type: K,
     fields: ToKernel[K],
-    silent = false,
+    quiet = QUIET,
   ): Promise<{ message: FromKernel[K]; buffer: Bytes | undefined } | null> {
     return new Promise((resolve) => {
       const ids = new Set<string>();
@@ -82,7 +85,7 @@ export class Channel {
           clearTimeout(timer);
           timer = setTimeout(attempt, PATIENCE);
         };
-        ids.add(this.send(type, fields, { silent, acked }));
+        ids.add(this.send(type, fields, { quiet, acked }));
         if (this.gone) done(null);
       };
       attempt();
@@ -103,11 +106,15 @@ export class Channel {
   }
 
   #hear = (message: Message, buffers: Bytes[] = []): void => {
-    const entry = "re" in message ? this.#unheard.get(message.re) : undefined;
-    if (entry && "re" in message) {
-      clearTimeout(entry.timer);
-      this.#unheard.delete(message.re);
-      entry.acked();
+    const { re = "" } = message as { re?: string };
+    if (this.#unheard.has(re)) {
+      // What was sent before is heard as well, or lost with a connection: nobody waits for it any longer.
+      for (const [id, { timer, acked }] of this.#unheard) {
+        clearTimeout(timer);
+        this.#unheard.delete(id);
+        acked(id === re);
+        if (id === re) break;
+      }
       this.#tell();
     }
     for (const listener of [...this.#listeners]) listener(message, buffers);

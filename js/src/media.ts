@@ -13,6 +13,9 @@ export function safe(url: string): string | null {
   }
 }
 
+/** Milliseconds, days of them: nobody waits for a preview. */
+const PATIENT = 1e9;
+
 /** Previews and videos of one view, each fetched once, all object URLs given back at the end. */
 export class Media {
   #previews = new Map<string, Promise<string | null>>();
@@ -43,7 +46,7 @@ export class Media {
   /** A small picture of a Frame or Entry; `version` tells a first frame from a poster of the same key. */
   preview(key: string, version = ""): Promise<string | null> {
     return once(this.#previews, `${key} ${version}`, async () => {
-      const answer = await this.channel.ask("preview", { key }, true);
+      const answer = await this.channel.ask("preview", { key }, PATIENT);
       if (!answer?.buffer?.byteLength) return null;
       return this.url(new Blob([bytes(answer.buffer)], { type: answer.message.media_type ?? "image/jpeg" }));
     });

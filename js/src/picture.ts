@@ -1,10 +1,10 @@
 import type { Channel } from "./channel";
 import type { Media } from "./media";
-import type { Model, Slot } from "./model";
+import type { Model, Slot, ToKernel } from "./model";
 import { LARGE, shrink } from "./shrink";
-import { Upload } from "./upload";
+import { Upload, damaged } from "./upload";
 
-/** Milliseconds after which a picture that is in shows what the traits say, should the kernel have died over it. */
+/** Milliseconds after which a picture that is in and was not read has failed: the kernel died over it, or lost a part. */
 const READING = 60_000;
 
 /** Milliseconds a large file is sent before it is drawn: 24 megapixels take a browser as long to draw as to send. */
@@ -56,22 +56,19 @@ export class Picture {
   /** Send this file; whatever was on its way before is dropped. */
   pick(file: File): void {
     if (this.#holds(file)) return; // the kernel has it, and would have no news to tell
+    const problem = refusal(file);
+    if (problem) return this.#fail(problem);
     this.#stop();
-    this.problem = refusal(file);
-    if (!this.problem) this.#start(file);
+    this.#start(file);
     this.changed();
   }
 
   url(url: string): void {
-    this.#stop();
-    this.channel.send("url", { slot: this.slot, url });
-    this.changed();
+    this.#give("url", { slot: this.slot, url });
   }
 
   remove(): void {
-    this.#stop();
-    this.channel.send("remove", { slot: this.slot });
-    this.changed();
+    this.#give("remove", { slot: this.slot });
   }
 
   /** Send a smaller copy instead of what is under way. */
@@ -96,6 +93,20 @@ export class Picture {
     this.model.off("change:problems", this.#problemsChanged);
   }
 
+  /** Something else than what may be on its way. */
+  #give<K extends "url" | "remove">(type: K, fields: ToKernel[K]): void {
+    this.channel.send(type, fields);
+    this.#fail(null);
+  }
+
+  /** What was on its way does not come, and neither does what was to be made of it. */
+  #fail(problem: string | null): void {
+    this.#stop();
+    this.refused();
+    this.problem = problem;
+    this.changed();
+  }
+
   #holds(file: File): boolean {
     const held = this.phase === "idle" && this.frame && this.frame.key === this.#localKey && this.#file;
     return !!held && (["name", "size", "type", "lastModified"] as const).every((fact) => held[fact] === file[fact]);
@@ -118,16 +129,11 @@ export class Picture {
         this.large = false;
         this.bare = false;
         clearTimeout(this.#timer);
-        this.#timer = setTimeout(() => this.#settle(), READING);
+        this.#timer = setTimeout(() => this.#fail(damaged(file)), READING);
         this.changed();
       },
       read: () => this.#settle(),
-      failed: (sentence) => {
-        this.#stop();
-        this.refused();
-        this.problem = sentence;
-        this.changed();
-      },
+      failed: (sentence) => this.#fail(sentence),
     });
   }
 
@@ -155,11 +161,8 @@ export class Picture {
       this.#upload = null;
       this.phase = "idle";
       this.#localKey = this.frame.key;
-    } else {
-      this.#stop();
-      this.refused();
-    }
-    this.changed();
+      this.changed();
+    } else this.#fail(null);
   }
 
   #frameChanged = (): void => {

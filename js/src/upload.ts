@@ -135,7 +135,8 @@ export class Upload {
     flight.sent = performance.now();
     const { name, type, size } = this.file;
     const fields = { upload: this.id, slot: this.slot, name, media_type: type, size, offset, sha256: piece.sha256 };
-    this.channel.send("upload", fields, { buffer: piece.bytes, acked: () => this.#news() });
+    // A slow line is no running cell: what is said of that waits as long as sending again.
+    this.channel.send("upload", fields, { buffer: piece.bytes, acked: () => this.#news(), quiet: TIMEOUT });
     if (offset === 0) this.#readAhead();
   }
 
@@ -193,7 +194,7 @@ export class Upload {
     const damages = (this.#damages.get(offset) ?? 0) + 1;
     this.#damages.set(offset, damages);
     if (damages < DAMAGES) return void this.#send(offset, size);
-    this.#finish(() => this.events.failed(`${this.file.name} did not arrive intact. Choose it again.`));
+    this.#finish(() => this.events.failed(damaged(this.file)));
   }
 
   #look(): void {
@@ -210,6 +211,10 @@ export class Upload {
     this.#probe = Math.min(this.#probe * 2, 30_000);
     void this.#send(offset, flight.size);
   }
+}
+
+export function damaged({ name }: File): string {
+  return `${name} did not arrive intact. Choose it again.`;
 }
 
 /** Bytes of each of as few chunks of one size as have at most `most`: a small last one costs a message as well. */

@@ -11,6 +11,9 @@ const REST = 1_000;
 /** Videos compared at a time: more are too small to be told apart. */
 const COMPARED = 4;
 
+/** Characters of a prompt by which a screen reader tells which clip it is. */
+const HEARD = 60;
+
 const WATCHED: (keyof Traits)[] = ["first_frame", "last_frame", "entries", "problems", "simulated", "estimate"];
 
 /** Everything one view of the widget holds beside the DOM; components read it and call it. */
@@ -165,7 +168,7 @@ export class View {
   /** Tell changes of status, and only those, to screen readers. */
   #listen = (): void => {
     const news = this.entries.filter(({ key, text }) => this.#statuses.has(key) && this.#statuses.get(key) !== text);
-    if (news.length) this.news = news.map(({ prompt, text }) => `${prompt}: ${text}`).join(". ");
+    if (news.length) this.news = news.map(({ prompt, text }) => `${text}: ${prompt.slice(0, HEARD)}`).join(". ");
     this.#statuses = new Map(this.entries.map(({ key, text }) => [key, text]));
   };
 }

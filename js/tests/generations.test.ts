@@ -115,7 +115,7 @@ test("a finished one says how long, how it was set, which take, how long it took
 });
 
 test("a change of status is announced, the ticking is not", async () => {
-  const made = entry({ prompt: "Night launch" });
+  const made = entry({ prompt: `Night launch${" over the sea".repeat(9)}` });
   const { el } = shown(made);
   const live = () => el.querySelector("[aria-live=polite]")!.textContent;
   await pass(3_000);
@@ -125,7 +125,7 @@ test("a change of status is announced, the ticking is not", async () => {
   expect(live()).toBe("");
   model.set("entries", [{ ...made, status: "completed", text: "Ready", active: false }]);
   await pass(0);
-  expect(live()).toBe("Night launch: Ready");
+  expect(live()).toBe("Ready: Night launch over the sea over the sea over the sea over the");
 });
 
 test("the preview is asked for once, and again when the poster is there", async () => {
@@ -308,4 +308,36 @@ test("a video that plays far down the list plays on when one more is made", asyn
   expect(el.querySelector("video")).toBe(video);
   expect(document.activeElement).toBe(focus);
   expect(el.contains(focus)).toBe(true);
+});
+
+test("presses while it is thought about do not cut a later thought short", async () => {
+  const { press } = shown(entry({ status: "unknown", active: false }));
+  press("Submit again");
+  await pass(100);
+  press("Yes, submit again");
+  await pass(500);
+  press("Yes, submit again"); // within the 700 ms since the first one
+  await pass(150);
+  press("Yes, submit again"); // sure now
+  await pass(0);
+  expect(model.of("resubmit")).toHaveLength(1);
+  press("Submit again");
+  await pass(500); // whatever was pressed above
+  press("Yes, submit again");
+  expect(model.of("resubmit")).toHaveLength(1);
+});
+
+test("the video that is loaded leaves the focus where it is by then", async () => {
+  let load = (_: string): void => {};
+  model.widget_manager = { resolveUrl: () => new Promise((resolve) => (load = resolve)) };
+  const { press, item, ui } = shown(ready());
+  press("Play");
+  await pass(100);
+  expect(document.activeElement).toBe(ui.getByRole("button", { name: "Close the video" }));
+  const prompt = ui.getByRole("textbox", { name: "Prompt" });
+  prompt.focus();
+  load("http://localhost:3000/files/a.mp4");
+  await until(() => item().querySelector("video"));
+  await pass(100);
+  expect(document.activeElement).toBe(prompt);
 });

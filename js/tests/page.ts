@@ -8,9 +8,15 @@ import type { FakeModel } from "./fake";
 const pause = globalThis.setImmediate;
 const now = performance.now.bind(performance);
 
-// There is no screen: effects run without waiting for a frame, and nothing ever scrolls into sight.
+// There is no screen: effects run without waiting for a frame, and everything is near what can be seen.
 (options as { requestAnimationFrame?: (act: () => void) => void }).requestAnimationFrame = queueMicrotask;
-Reflect.deleteProperty(globalThis, "IntersectionObserver");
+globalThis.IntersectionObserver = class {
+  constructor(private tell: (seen: { isIntersecting: boolean }[]) => void) {}
+  observe(): void {
+    this.tell([{ isIntersecting: true }]);
+  }
+  disconnect(): void {}
+} as never;
 
 const open: (() => void)[] = [];
 

@@ -229,3 +229,13 @@ test("on the simulator there is no balance to check", async () => {
   model.set("simulated", false);
   await until(() => ui.queryByRole("button", { name: "Check balance" }));
 });
+
+test("what a person writes runs in its own direction", async () => {
+  const prompt = "צילום איטי של נמל";
+  model = new FakeModel({ prompt, entries: [entry({ prompt })] });
+  const { ui, el } = show(model);
+  for (const name of ["Prompt", "Negative prompt"]) {
+    expect(ui.getByRole("textbox", { name, hidden: true }).getAttribute("dir")).toBe("auto");
+  }
+  expect(el.querySelector(".kw-gen .kw-prompt")!.getAttribute("dir")).toBe("auto");
+});

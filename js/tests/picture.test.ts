@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FakeModel, Receiver, type Sent, type SentOf, frame } from "./fake";
-import { choose, pass, picture, show, until } from "./page";
+import { carrying, choose, pass, picture, show, until } from "./page";
 
 let model: FakeModel;
 let receiver: Receiver;
@@ -95,4 +95,62 @@ test("nothing more of the original is sent while a smaller copy is being made", 
   expect(model.of("upload")).toHaveLength(1);
   fail(new Error("HEIC"));
   await until(() => ui.queryByText("Reading…"));
+});
+
+test.each([
+  ["removed", (ui: ReturnType<typeof show>["ui"]) => ui.getByRole("button", { name: "Remove last frame" }).click()],
+  [
+    "given as an address",
+    (ui: ReturnType<typeof show>["ui"]) => {
+      const slot = ui.getByLabelText("Last frame").closest("[data-slot]")!;
+      slot.dispatchEvent(carrying("drop", [], { "text/uri-list": "https://example.org/cat.png" }));
+    },
+  ],
+  ["another one that cannot be sent", (ui) => choose(ui.getByLabelText("Last frame"), picture(0))],
+])("a picture that Generate waits for and that is %s calls the press off", async (_, act) => {
+  model = new FakeModel({ first_frame: frame() });
+  kernel(() => {});
+  const { ui } = show(model);
+  choose(ui.getByLabelText("Last frame"), picture(10));
+  ui.getByRole("button", { name: "Generate" }).click();
+  await until(() => ui.queryByText("Starts when the picture is in"));
+  act(ui);
+  await pass(5_000);
+  expect(model.of("generate")).toHaveLength(0);
+  expect(ui.queryByText("Starts when the picture is in")).toBeNull();
+  ui.getByRole("button", { name: "Generate" }).click();
+  expect(model.of("generate")).toHaveLength(1);
+});
+
+test("a picture that is replaced while Generate waits for it is waited for as well", async () => {
+  const held: SentOf<"upload">[] = [];
+  kernel((message) => held.push(message));
+  const { ui } = show(model);
+  choose(ui.getByLabelText("First frame"), picture(10));
+  await until(() => held.length === 1);
+  ui.getByRole("button", { name: "Generate" }).click();
+  choose(ui.getByLabelText("First frame"), picture(11));
+  await until(() => held.length === 2);
+  receiver.take(held[1]!);
+  await until(() => ui.queryByText("Reading…"));
+  model.set("first_frame", frame());
+  await until(() => model.of("generate").length === 1);
+});
+
+test("a picture that is not read within a minute has failed: what is shown is what the kernel has, and nothing is sent", async () => {
+  model = new FakeModel({ first_frame: frame() });
+  receiver = new Receiver(model);
+  kernel((message) => receiver.take(message));
+  const { ui, el } = show(model);
+  choose(ui.getByLabelText("First frame"), picture(10));
+  await until(() => ui.queryByText("Reading…"));
+  expect(el.querySelector("[data-slot=first_frame] > img")).not.toBeNull();
+  ui.getByRole("button", { name: "Generate" }).click();
+  await pass(60_100);
+  expect(ui.getByRole("alert").textContent).toContain("cat.jpg did not arrive intact. Choose it again.");
+  expect(ui.queryByText("Reading…")).toBeNull();
+  expect(ui.queryByText("640 × 427")).not.toBeNull();
+  expect(el.querySelector("[data-slot=first_frame] > img")).toBeNull(); // the other one's comes from the kernel
+  expect(model.of("generate")).toHaveLength(0);
+  expect(model.of("remove")).toHaveLength(0);
 });

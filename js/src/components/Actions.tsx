@@ -71,6 +71,7 @@ function Resubmit({ view, entry }: { view: View; entry: Entry }) {
       view.channel.send("resubmit", { key: entry.key });
       return;
     }
+    if (asked) return; // or the timer of each press while thinking would cut the next thinking short
     setAsked("thinking");
     view.after(THINK, () => setAsked((now) => now && "sure"));
   };

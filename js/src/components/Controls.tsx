@@ -198,6 +198,7 @@ function Text({ view, name, label, rows }: TextProps) {
         id={id}
         class="kw-text"
         rows={rows}
+        dir="auto"
         value={view.fields.values[name]}
         {...faulty(view, name)}
         onInput={(event) => {
@@ -206,7 +207,7 @@ function Text({ view, name, label, rows }: TextProps) {
         }}
         onBlur={() => view.fields.rest()}
         onKeyDown={(event) => {
-          if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) view.generate();
+          if (event.key === "Enter" && !event.repeat && (event.ctrlKey || event.metaKey)) view.generate();
         }}
       />
       <Problems view={view} field={name} />

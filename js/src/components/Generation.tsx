@@ -27,7 +27,7 @@ export function Generation({ view, entry }: { view: View; entry: Entry }) {
         </div>
       )}
       <div class="kw-about">
-        <p class="kw-prompt" title={entry.prompt}>
+        <p class="kw-prompt" dir="auto" title={entry.prompt}>
           {entry.prompt}
         </p>
         <StatusLine view={view} entry={entry} failed={failed} />

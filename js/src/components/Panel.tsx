@@ -31,6 +31,10 @@ export function Panel({ view }: { view: View }) {
     const pointed = target.closest("[data-slot]") ?? root.current?.querySelector("[data-slot]:hover");
     view.place(file, pointed?.getAttribute("data-slot") as Slot | undefined);
   };
+  /** A held Enter is one press: buttons hear each of its repeats as another one, and each may be paid. */
+  const once = (event: KeyboardEvent) => {
+    if (event.repeat && event.key === "Enter" && !(event.target as HTMLTextAreaElement).rows) event.preventDefault();
+  };
   const over = (event: DragEvent) => {
     if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
   };
@@ -48,6 +52,7 @@ export function Panel({ view }: { view: View }) {
       class="kling-widget"
       tabIndex={-1}
       data-lm-suppress-shortcuts="true"
+      onKeyDownCapture={once}
       onKeyDown={(event) => event.stopPropagation()}
       onPaste={paste}
       onDragOver={over}

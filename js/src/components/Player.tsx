@@ -33,13 +33,13 @@ export function shape({ video }: Entry) {
 /** The video in place. */
 export function Player({ view, entry, close }: { view: View; entry: Entry; close: () => void }) {
   const { source, line, onError } = useSource(view, entry);
-  const video = useRef<HTMLVideoElement>(null);
-  useEffect(() => video.current?.focus(), [source]);
+  const out = useRef<HTMLButtonElement>(null);
+  useEffect(() => out.current?.focus(), []); // not once it is loaded: by then a person may be typing elsewhere
   return (
     <div class="kw-pic" style={shape(entry)}>
-      {source && <video ref={video} src={source} controls loop muted autoplay playsInline onError={onError} />}
+      {source && <video src={source} controls loop muted autoplay playsInline onError={onError} />}
       {line && <span class="kw-name">{line}</span>}
-      <button type="button" class="kw-x" onClick={close}>
+      <button ref={out} type="button" class="kw-x" onClick={close}>
         <span class="kw-hidden">Close the video</span>
         <span aria-hidden="true">✕</span>
       </button>

@@ -25,10 +25,6 @@ export function Preview({ view, of, version = "", name = "" }: { view: View; of:
 }
 
 function whenNear(element: Element, act: () => void): () => void {
-  if (!globalThis.IntersectionObserver) {
-    act();
-    return () => {};
-  }
   const observer = new IntersectionObserver(
     (seen) => {
       if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
