@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import background
 from .credentials import ApiKey
 from .entries import FORM_FIELDS, source_of
 from .errors import DownloadError, ImageError, KlingError, StoreError
+from .presses import SAME_PRESS, Presses
 from .studios import studio_for
 from .uploads import Uploads
 
@@ -29,7 +31,8 @@ MESSAGES_OUT = frozenset({"ack", "received", "uploaded", "preview", "video", "so
 SLOTS = ("first_frame", "last_frame")
 SLOT_FIELDS = {form_field: field for field, form_field in FORM_FIELDS.items() if form_field in SLOTS}
 IN_PYTHON_ONLY = ("static_mask", "dynamic_masks", "aspect_ratio", "ratio")  # fields that the form does not have
-SAME_PRESS = 1.0  # seconds; presses closer together are one
+FORM = ("prompt", "negative_prompt", "duration", "cfg_scale", "camera_control")  # without the pictures
+LOOK_AT_IT = "Look at it, and press Generate again."
 CHUNK = 512 * 1024  # bytes of video in one message
 
 Message = dict[str, Any]
@@ -52,7 +55,12 @@ class MessageHandlers:
     _settings: dict[str, Any]
     _uploads: Uploads
     _pictures: dict[str, SourceImage | None]
-    _last_press: float
+    first_frame: dict[str, Any] | None
+    last_frame: dict[str, Any] | None
+    _presses: Presses
+    _resubmissions: Presses
+    _used: float
+    _filling: int
     _submit: Callable[[Message, bool, Take], Generation]
     _follow: Callable[..., None]
     _show_problem: Callable[[KlingError], None]
@@ -64,20 +72,32 @@ class MessageHandlers:
     _refresh_estimate: Callable[[], Any]
 
     async def _on_generate(self, message: Message, _buffers: list[memoryview]) -> None:
-        now = time.monotonic()
-        if now - self._last_press < SAME_PRESS:
+        form = given if isinstance(given := message.get("form"), dict) else {}
+        anyway = message.get("anyway") is True
+        press = (form, anyway, *(frame and frame["key"] for frame in (self.first_frame, self.last_frame)))
+        names = {name for name in (message.get("id"), message.get("again")) if isinstance(name, str)}
+        if not self._presses.is_new(press, names, time.monotonic()):
             return
-        self._last_press = now
         self.problems = []
         try:
-            form = message.get("form")
-            anyway = message.get("anyway") is True
-            generation = await background.in_thread(self._submit, form if isinstance(form, dict) else {}, anyway, "new")
+            self._check_seen(form)
+            generation = await background.in_thread(self._submit, form, anyway, "new")
         except KlingError as error:
-            self._last_press = float("-inf")
+            self._presses.forget(press)
             self._show_problem(error)
         else:
             self._follow(generation)
+
+    def _check_seen(self, form: Message) -> None:
+        """Raise where a person pressed Generate before the page could show what would be made.
+
+        The press carries the texts as they were shown; the pictures are those that are here by now.
+        """
+        shown = [form.get(name) for name in FORM]
+        if time.monotonic() - self._used < SAME_PRESS and shown != [getattr(self, name) for name in FORM]:
+            raise KlingError("The form was filled with other settings just then.", hint=LOOK_AT_IT)
+        if self._filling:
+            raise KlingError("A picture was still being put into the form.", hint=LOOK_AT_IT)
 
     async def _on_upload(self, message: Message, buffers: list[memoryview]) -> None:
         name, slot, offset = str(message.get("upload")), message.get("slot"), message.get("offset")
@@ -85,15 +105,14 @@ class MessageHandlers:
             return
         file_name = str(message.get("name") or "picture")[:255]
         try:
-            upload = self._uploads.get(name, slot, file_name, int(message.get("size") or 0))
+            upload = self._uploads.get(name, slot, file_name, int(message.get("size") or 0), offset)
         except ValueError as error:
             self._refuse(slot, f"{file_name} cannot be used: {error}.", "Choose another picture.")
             return
-        ok = upload.add(offset, buffers[0], message.get("sha256"))
+        ok = upload is not None and upload.add(offset, buffers[0], message.get("sha256"))
         reply = {"type": "received", "re": message.get("id"), "upload": name, "offset": offset, "ok": ok}
-        self.send({**reply, "received": upload.received})
-        if upload.complete:
-            self._uploads.forget(name)
+        self.send({**reply, "received": upload.received if upload else 0})
+        if upload and upload.complete:
             await self._load(slot, upload.take(), file_name)
             self.send({"type": "uploaded", "upload": name, "slot": slot})
 
@@ -155,17 +174,21 @@ class MessageHandlers:
         await self._on_watch(message, _buffers)
 
     async def _on_resubmit(self, message: Message, _buffers: list[memoryview]) -> None:
-        if (generation := self._known(message)) and generation.status == "unknown":
-            try:
-                self._follow(await background.in_thread(self._studio.orders.place_again, generation, self._budget))
-            except KlingError as error:
-                self._show_problem(error)
+        generation = self._known(message)
+        if generation is None or generation.status != "unknown":
+            return
+        if not self._resubmissions.is_new(generation.key, (), time.monotonic()):
+            return
+        try:
+            self._follow(await background.in_thread(self._studio.orders.place_again, generation, self._budget))
+        except KlingError as error:
+            self._resubmissions.forget(generation.key)
+            self._show_problem(error)
 
     async def _on_use(self, message: Message, _buffers: list[memoryview]) -> None:
         if not (generation := self._known(message)):
             return
-        from .kept_pictures import kept_picture
-
+        self._used = time.monotonic()
         request = generation.row.request
         self.prompt, self.negative_prompt = request.get("prompt", ""), request.get("negative_prompt") or ""
         self.duration, self.cfg_scale = request.get("duration") or 5, request.get("cfg_scale", 0.5)
@@ -174,17 +197,32 @@ class MessageHandlers:
         if left_out := [name for name in IN_PYTHON_ONLY if request.get(name)]:
             told = f"It was made with {' and '.join(left_out)}, which kw.generate() takes and this form does not."
             self._show_problem(KlingError(told))
-        for slot in SLOTS:
-            facts = generation.row.pictures.get(SLOT_FIELDS[slot])
-            if facts is None:
-                self._fill(slot, None)
-            else:
-                try:
-                    picture = await background.in_thread(kept_picture, self._studio.workspace, facts)
-                except (ImageError, StoreError) as error:
-                    self._refuse(slot, error.message, error.hint)
-                else:
-                    await self._load(slot, picture, None)
+        with self._being_filled():
+            for slot in SLOTS:
+                await self._use_picture(generation, slot)
+
+    async def _use_picture(self, generation: Generation, slot: str) -> None:
+        from .kept_pictures import kept_picture
+
+        facts = generation.row.pictures.get(SLOT_FIELDS[slot])
+        if facts is None:
+            self._fill(slot, None)
+            return
+        try:
+            picture = await background.in_thread(kept_picture, self._studio.workspace, facts)
+        except (ImageError, StoreError) as error:
+            self._refuse(slot, error.message, error.hint)
+        else:
+            await self._load(slot, picture, None)
+
+    @contextmanager
+    def _being_filled(self) -> Iterator[None]:
+        """While a slot's next picture is read, what it shows is not what will be in it."""
+        self._filling += 1
+        try:
+            yield
+        finally:
+            self._filling -= 1
 
     async def _on_continue(self, message: Message, _buffers: list[memoryview]) -> None:
         if (generation := self._known(message)) and generation.video is not None:

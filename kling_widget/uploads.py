@@ -27,6 +27,7 @@ class Upload:
     name: str
     size: int
     _chunks: dict[int, bytes | memoryview] = field(init=False, default_factory=dict, repr=False)
+    _taken: bool = field(init=False, default=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= LARGEST_UPLOAD:
@@ -40,17 +41,19 @@ class Upload:
             return False
         if sha256 is not None and hashlib.sha256(chunk).hexdigest() != sha256:
             return False
+        if self._taken:
+            return True
         self._chunks[offset] = chunk  # as the message brought it: copied once, when all are there
         return True
 
     @property
     def received(self) -> int:
         """Bytes that are in."""
-        return sum(map(len, self._chunks.values()))
+        return self.size if self._taken else sum(map(len, self._chunks.values()))
 
     @property
     def complete(self) -> bool:
-        """Whether the chunks cover the whole file."""
+        """Whether the chunks cover the whole file, and nobody has taken it yet."""
         end = 0
         for offset in sorted(self._chunks):
             if offset > end:
@@ -59,11 +62,12 @@ class Upload:
         return end == self.size
 
     def take(self) -> bytes:
-        """The whole file."""
+        """The whole file, once; the bytes are let go."""
         end, pieces = 0, list[bytes | memoryview]()
         for offset, chunk in sorted(self._chunks.items()):
             pieces.append(memoryview(chunk)[max(0, end - offset) :])
             end = max(end, offset + len(chunk))
+        self._chunks, self._taken = {}, True
         return b"".join(pieces)
 
 
@@ -72,25 +76,25 @@ class Uploads:
 
     def __init__(self) -> None:
         self._by_name: dict[str, Upload] = {}
+        self._begun: set[str] = set()
 
-    def get(self, name: str, slot: str, file_name: str, size: int) -> Upload:
-        """The upload of that name, begun if it is new.
+    def get(self, name: str, slot: str, file_name: str, size: int, offset: int) -> Upload | None:
+        """The upload of that name, begun by its first chunk.
+
+        None where the chunk belongs to no upload that is here: it was replaced, or what came before the chunk was lost.
+        A late chunk must begin none, which could never be whole and would replace the one that is on its way.
 
         Raises
         ------
         ValueError
             The file is empty or too large.
         """
-        known = self._by_name.get(name)
-        if known is None:
-            known = Upload(slot, file_name, size)
-            self._by_name = {key: upload for key, upload in self._by_name.items() if upload.slot != slot}
-            self._by_name[name] = known
-        return known
-
-    def forget(self, name: str) -> None:
-        """Drop an upload."""
-        self._by_name.pop(name, None)
+        if offset == 0 and name not in self._begun:
+            upload = Upload(slot, file_name, size)
+            self._by_name = {key: other for key, other in self._by_name.items() if other.slot != slot}
+            self._by_name[name] = upload
+            self._begun.add(name)
+        return self._by_name.get(name)
 
     def clear(self) -> None:
         """Drop all of them."""

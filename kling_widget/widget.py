@@ -21,8 +21,9 @@ from .databases import Database, hidden_database
 from .entries import frame_of, problem_of
 from .errors import ImageError, KlingError
 from .listing import Listing
-from .messages import MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
+from .messages import FORM, MESSAGES_IN, SLOT_FIELDS, SLOTS, Message, MessageHandlers
 from .notebook_files import kernel_shell
+from .presses import Presses
 from .rules import Take, amount, check_cfg_scale, check_duration, checked_budget, whole
 from .studio import Studio
 from .studios import studio_for
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from .motion import CameraControl
 
 STATIC = Path(__file__).parent / "static"
-FORM = ("prompt", "negative_prompt", "duration", "cfg_scale", "camera_control")  # without the pictures
 READ_ONLY = "A KlingWidget, the panel that makes videos. Open this notebook in Jupyter and run this cell to use it."
 GLANCE = 0.2  # seconds from the first line of a widget in a notebook until it works on, should nobody display it
 PAINTING = 0.1  # seconds that the page gets for itself then: threads of one kernel take turns
@@ -122,7 +122,8 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         self._settings: dict[str, Any] = {"base_url": base_url, "workspace": workspace, "database": database}
         self._uploads = Uploads()
         self._changes: dict[str, int] = dict.fromkeys(SLOTS, 0)
-        self._last_press = float("-inf")
+        self._presses, self._resubmissions = Presses(), Presses()
+        self._used, self._filling = float("-inf"), 0  # when settings were put into the form; pictures being read for it
         self.placed_in_cell: int | None = None
         self._begin_list()
         # From here on it can be closed, as it is where one of these raises.
@@ -264,7 +265,8 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         self._changes[slot] = turn = self._changes[slot] + 1
         self._drop_problem(slot)
         try:
-            picture = await background.in_thread(_loaded, source, name=name)
+            with self._being_filled():
+                picture = await background.in_thread(_loaded, source, name=name)
         except ImageError as error:
             error.field = SLOT_FIELDS[slot]
             self._show_problem(error)

@@ -109,7 +109,8 @@ export interface Traits {
 
 /** Front end → kernel: the fields beside `type` and `id`. */
 export interface ToKernel {
-  generate: { form: Form; anyway: boolean };
+  /** `again`: the id of this view's last press, if that had the same form and may not have been heard. */
+  generate: { form: Form; anyway: boolean; again: string | null };
   upload: {
     upload: string;
     slot: Slot;

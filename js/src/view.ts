@@ -41,6 +41,8 @@ export class View {
   #compared: string[] = [];
   /** Whether the last press was on "Send anyway". */
   #insisted = false;
+  /** The last press that was sent, and what it said; that is empty once the kernel has it. */
+  #press = { id: "", said: "" };
 
   constructor(readonly model: Model) {
     this.channel = new Channel(model, this.changed);
@@ -150,8 +152,15 @@ export class View {
     this.pressed = null;
     this.fields.flush();
     // The same problem again is no change of the trait: what was hidden must show itself once the kernel has looked.
-    const acked = () => this.after(REST, () => this.#hidden.clear());
-    this.channel.send("generate", { form: this.fields.values, anyway }, { acked });
+    const acked = (itself: boolean) => {
+      if (itself) press.said = "";
+      this.after(REST, () => this.#hidden.clear());
+    };
+    const form = this.fields.values;
+    const press = { id: "", said: JSON.stringify([form, anyway]) };
+    const again = press.said === this.#press.said ? this.#press.id : null;
+    press.id = this.channel.send("generate", { form, anyway, again }, { acked });
+    this.#press = press;
   }
 
   #pictureChanged = (): void => {

@@ -237,3 +237,84 @@ test("the camera moves by one amount, along a path of the vendor's, or as Python
   expect(model.of("generate")[0]!.form.camera_control).toEqual({ type: "down_back" });
   expect(await choose("")).toBeNull();
 });
+
+/** A held key as a browser tells of it: a press, then its repeats. Returns which of them the page would have acted upon. */
+async function hold(target: HTMLElement, keys: KeyboardEventInit = {}): Promise<boolean[]> {
+  const acted: boolean[] = [];
+  for (let i = 0; i < 80; i += 1) {
+    const event = new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, repeat: i > 0, ...keys });
+    acted.push(target.dispatchEvent(event));
+    await pass(30);
+  }
+  return acted;
+}
+
+test("Ctrl+Enter that is held is one press, and a held Enter makes new lines", async () => {
+  const { ui } = show(model);
+  for (const keys of [{ ctrlKey: true }, { metaKey: true }]) await hold(prompt(ui), keys);
+  expect(model.of("generate")).toHaveLength(2);
+  expect(await hold(prompt(ui))).toEqual(Array(80).fill(true));
+});
+
+test("Enter that is held on a button presses it once", async () => {
+  const { ui } = show(model);
+  const button = ui.getByRole("button", { name: "Generate" });
+  const heard = vi.fn();
+  document.body.addEventListener("keydown", heard);
+  expect(await hold(button)).toEqual([true, ...Array(79).fill(false)]); // browsers click for each that is let through
+  expect(await hold(button, { key: "Tab" })).toEqual(Array(80).fill(true));
+  document.body.removeEventListener("keydown", heard);
+  expect(heard).not.toHaveBeenCalled();
+});
+
+test("an acknowledgement settles what was sent before it: a lost message is not waited for for good", async () => {
+  model.kernel = () => {};
+  const { ui } = show(model);
+  press(ui);
+  await pass(600);
+  expect(ui.queryByText("Waiting for the running cell…")).not.toBeNull();
+  press(ui, "Check balance");
+  const [balance] = model.of("balance");
+  press(ui, "Check balance");
+  await pass(600);
+  model.hear("ack", { re: balance!.id });
+  await pass(0);
+  expect(ui.queryByText("Waiting for the running cell…")).not.toBeNull(); // for the one that was sent later
+  model.hear("ack", { re: model.of("balance")[1]!.id });
+  await pass(0);
+  expect(ui.queryByText("Waiting for the running cell…")).toBeNull();
+  expect(ui.queryByText("about 3 min")).not.toBeNull();
+});
+
+test("a press of the same form that nobody has acknowledged yet is named, so that the kernel takes both for one", async () => {
+  model.kernel = () => {};
+  const { ui } = show(model);
+  const again = () => model.of("generate").at(-1)!.again;
+  const pressed = async () => {
+    press(ui);
+    await pass(1_100);
+    return model.of("generate").at(-1)!.id;
+  };
+  const first = await pressed();
+  expect(again()).toBeNull();
+  press(ui, "Check balance");
+  model.hear("ack", { re: model.of("balance")[0]!.id }); // from another thread of the kernel: no word on the press
+  const second = await pressed();
+  expect(again()).toBe(first);
+  model.hear("ack", { re: first });
+  const third = await pressed();
+  expect(again()).toBe(second);
+  type(prompt(ui), "another one");
+  await pressed();
+  expect(again()).toBeNull();
+  type(prompt(ui), "");
+  const fifth = await pressed();
+  expect(again()).toBeNull();
+  model.hear("ack", { re: third });
+  await pressed();
+  expect(again()).toBe(fifth);
+  model.hear("ack", { re: model.of("generate").at(-1)!.id });
+  await pressed();
+  expect(again()).toBeNull();
+});
+

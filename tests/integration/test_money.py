@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import time
@@ -198,8 +199,11 @@ def widget(server, tmp_path, cat):
     opened.close()
 
 
+ids = itertools.count()
+
+
 def press(widget, kind, **fields):
-    widget._receive(widget, {"type": kind, "id": "1", **fields}, [])
+    widget._receive(widget, {"type": kind, "id": str(next(ids)), **fields}, [])
 
 
 def test_the_widget_shows_estimate_and_charge_and_refuses_beside_the_form(widget, server):
@@ -209,7 +213,6 @@ def test_the_widget_shows_estimate_and_charge_and_refuses_beside_the_form(widget
     eventually(lambda: widget.entries and widget.entries[0]["status"] == "completed")
     eventually(lambda: widget.entries[0]["cost"] == "$0.50")
     eventually(lambda: widget.estimate.startswith("about $0.50 · "))
-    widget._last_press = float("-inf")
     press(widget, "generate", form=form, anyway=True)  # a press is always a new take
     eventually(lambda: widget.problems)
     [problem] = widget.problems

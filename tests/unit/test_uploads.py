@@ -54,10 +54,31 @@ def test_sizes_that_no_picture_has_are_refused_before_any_memory_is_taken(size):
         Upload("first_frame", "a.png", size)
 
 
-def test_a_new_upload_for_a_slot_replaces_the_one_before():
+def test_a_new_upload_for_a_slot_replaces_the_one_before_which_never_begins_again():
     uploads = Uploads()
-    old = uploads.get("1", "first_frame", "a.png", 10)
-    other = uploads.get("2", "last_frame", "b.png", 10)
-    uploads.get("3", "first_frame", "c.png", 10)
-    assert uploads.get("2", "last_frame", "b.png", 10) is other
-    assert uploads.get("1", "first_frame", "a.png", 10) is not old
+    old = uploads.get("1", "first_frame", "a.png", 10, 0)
+    other = uploads.get("2", "last_frame", "b.png", 10, 0)
+    new = uploads.get("3", "first_frame", "c.png", 10, 0)
+    assert old is not None
+    assert uploads.get("2", "last_frame", "b.png", 10, 5) is other
+    assert uploads.get("1", "first_frame", "a.png", 10, 0) is None
+    assert uploads.get("1", "first_frame", "a.png", 10, 5) is None
+    assert uploads.get("3", "first_frame", "c.png", 10, 5) is new
+
+
+def test_only_its_first_chunk_begins_an_upload():
+    uploads = Uploads()
+    assert uploads.get("1", "first_frame", "a.png", 10, 5) is None
+    begun = uploads.get("1", "first_frame", "a.png", 10, 0)
+    assert begun is not None
+    assert uploads.get("1", "first_frame", "a.png", 10, 5) is begun
+
+
+def test_an_upload_that_was_taken_needs_nothing_more_and_keeps_no_bytes():
+    upload = Upload("first_frame", "a.png", 3)
+    upload.add(0, b"abc", None)
+    assert upload.take() == b"abc"
+    assert upload.add(0, b"abc", None)
+    assert not upload.complete
+    assert upload.received == 3
+    assert upload.take() == b""
