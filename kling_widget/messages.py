@@ -61,7 +61,7 @@ class MessageHandlers:
     _resubmissions: Presses
     _used: float
     _filling: int
-    _submit: Callable[[Message, bool, Take], Generation]
+    _submit: Callable[[Message, dict[str, SourceImage | None], bool, Take], Generation]
     _follow: Callable[..., None]
     _show_problem: Callable[[KlingError], None]
     _drop_problem: Callable[[str], None]
@@ -81,7 +81,8 @@ class MessageHandlers:
         self.problems = []
         try:
             self._check_seen(form)
-            generation = await background.in_thread(self._submit, form, anyway, "new")
+            pictures = dict(self._pictures)  # now: the next message may take one away before the thread has begun
+            generation = await background.in_thread(self._submit, form, pictures, anyway, "new")
         except KlingError as error:
             self._presses.forget(press)
             self._show_problem(error)

@@ -185,7 +185,7 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
         """
         form = {name: getattr(self, name) for name in FORM}
         try:
-            generation = self._submit(form, send_anyway, take)
+            generation = self._submit(form, self._pictures, send_anyway, take)
         except KlingError as error:
             background.call(self._show_problem, error)
             raise
@@ -238,12 +238,12 @@ class KlingWidget(MessageHandlers, Listing, Display, anywidget.AnyWidget):
 
     # On the background loop
 
-    def _submit(self, form: Message, anyway: bool, take: Take) -> Generation:
+    def _submit(self, form: Message, pictures: dict[str, SourceImage | None], anyway: bool, take: Take) -> Generation:
         given = {name: form.get(name) for name in ("duration", "cfg_scale", "camera_control")}
         return self._studio.submit(
-            self._pictures["first_frame"],
+            pictures["first_frame"],
             form.get("prompt", ""),
-            tail_image=self._pictures["last_frame"],
+            tail_image=pictures["last_frame"],
             negative_prompt=form.get("negative_prompt") or None,
             take=take,
             send_anyway=anyway,

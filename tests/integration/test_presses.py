@@ -164,6 +164,15 @@ def test_a_form_that_was_looked_at_after_it_was_filled_goes_at_once(widget, serv
     assert sent(server) == [("p", (640, 360))] * 2
 
 
+def test_what_is_taken_away_after_a_press_is_still_in_what_was_pressed_for(widget, server):
+    for number in range(10):
+        widget.tail_image = picture((800, 450))
+        arrive(widget, generate(prompt=f"p {number}"), message("remove", slot="last_frame"))
+        all_ready(widget, number + 1)
+        assert widget.last_frame is None
+    assert all("tail_image_url" in json.loads(each.body) for each in submissions(server))
+
+
 @pytest.mark.parametrize("act", ["use", "continue", "url", "upload"])
 def test_a_press_while_the_kernel_reads_another_picture_makes_nothing(widget, server, act):
     widget.generate()
