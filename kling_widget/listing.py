@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 REFRESH = 0.25  # seconds; at most four updates of the list a second
-LONGEST = 60  # generations in the list; the oldest that are over leave first, and kw.generations() has them all
+LONGEST = 60  # generations in the list, the newest; what is under way is followed beyond it. kw.generations() has all
 
 
 class Listing:
@@ -111,7 +111,7 @@ class Listing:
     async def _refresh(self) -> None:
         await asyncio.sleep(REFRESH)
         self._refreshing = False
-        self.entries = [entry_of(generation) for generation in self.generations]
+        self.entries = [entry_of(generation) for generation in self.generations[:LONGEST]]
         await self._refresh_estimate()
 
     async def _refresh_estimate(self) -> None:

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from kling_widget import KlingWidget
+from kling_widget.simulator import Fault
 from tests.integration.conftest import KEY, studio_on, submissions
 from tests.integration.simulator_fixtures import picture
 
@@ -107,3 +108,15 @@ def test_the_list_keeps_what_is_under_way_and_the_latest(widget, server, tmp_pat
     entries = shown_when(widget, lambda entries: len(entries) == 3)
     assert [entry["prompt"] for entry in entries] == ["harbour 4", "harbour 3", "harbour 2"]
     assert len(widget._stop_listening) == 3
+
+
+def test_a_batch_beside_the_widget_does_not_flood_its_list(widget, server, tmp_path, monkeypatch):
+    monkeypatch.setattr("kling_widget.listing.LONGEST", 3)
+    server.simulator.faults.add(Fault("retrieve", "status_code", code=503, times=None))  # none becomes ready
+    other = studio_on(server, tmp_path)
+    for number in range(5):
+        other.submit(picture(), f"harbour {number}")
+    entries = shown_when(widget, lambda entries: entries and entries[0]["prompt"] == "harbour 4")
+    assert [entry["prompt"] for entry in entries] == ["harbour 4", "harbour 3", "harbour 2"]
+    assert all(generation.active for generation in widget.generations)
+    assert len(widget.generations) == 5
