@@ -144,12 +144,8 @@ def _mask_advice(pictures: dict[str, SourceImage]) -> dict[str, str]:
     """
     for name, picture in pictures.items():
         if "mask" in name and picture.flattened:
-            told = "Its transparent parts are sent white, and white on them cannot be told apart"
-            return {
-                name.partition(".")[
-                    0
-                ]: f"The model may not see what is painted on the mask. {told}: use opaque colours."
-            }
+            told = "Its transparent parts are sent white, and white on them cannot be told apart: use opaque colours"
+            return {name.partition(".")[0]: f"The model may not see what is painted on the mask. {told}."}
     sizes = {name: (each.width, each.height) for name, each in pictures.items() if each.width and each.height}
     first = sizes.get("image_url")
     masks = {name: size for name, size in sizes.items() if "mask" in name}
