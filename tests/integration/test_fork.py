@@ -43,7 +43,7 @@ def ended(*children):
         assert os.waitpid(child, 0)[1] == 0
 
 def say(**facts):
-    print(json.dumps(facts), flush=True)
+    os.write(1, (json.dumps(facts) + "\\n").encode())  # at once: parent and children share the pipe
 
 def make(prompt):
     made = kw.generate(picture(), prompt, api_key=key, base_url=url, workspace=folder, timeout=50, progress=False)
