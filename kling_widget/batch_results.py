@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
+from .batch_rows import is_gap
 from .errors import KlingError
 from .money import dollars
 from .notebook_files import runs_now
@@ -175,7 +176,7 @@ def _series(name: str, values: list[Any]) -> polars.Series:
 
 def _plain(value: Any) -> Any:
     """A number or time of NumPy's as Python's, and pandas' gaps as None; all else as it is."""
-    if type(value).__name__ in ("NAType", "NaTType"):
+    if is_gap(value):
         return None
     if not hasattr(value, "dtype") or getattr(value, "ndim", None) != 0:
         return value

@@ -231,7 +231,12 @@ def _is_missing(value: Any) -> bool:
     """None, NaN, and pandas' NA and NaT."""
     if isinstance(value, Real):
         return math.isnan(value)
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
+    return value is None or is_gap(value)
+
+
+def is_gap(value: Any) -> bool:
+    """Whether it is pandas' NA or NaT; pandas is not imported for that."""
+    return type(value).__name__ in ("NAType", "NaTType")
 
 
 def _counted(name: str, value: Any) -> Any:

@@ -14,6 +14,8 @@ from .request import ImageToVideoRequest
 from .workspace import Workspace
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .ledger import Row
 
 
@@ -34,7 +36,7 @@ def kept_picture(workspace: Workspace, facts: Mapping[str, Any]) -> SourceImage:
     """
     if facts["url"]:
         return SourceImage.load(facts["url"])
-    picture = SourceImage.load(_kept_bytes(workspace, facts["sha256"]), name=facts["name"])
+    picture = SourceImage.load(_kept(workspace, facts["sha256"])[1], name=facts["name"])
     # As it was sent, which may be a re-encoding; the same request must stay the same one.
     return replace(picture, sha256=facts["sha256"])
 
@@ -50,13 +52,17 @@ def wire_body(workspace: Workspace, row: Row) -> Body:
         A picture is no longer there, or no longer whole.
     """
     request = ImageToVideoRequest(**row.request)
-    return Body(request.body(), lambda reference: _kept_bytes(workspace, reference.removeprefix("sha256:")))
+
+    def whole(reference: str) -> bytes:
+        path, data = _kept(workspace, reference.removeprefix("sha256:"))
+        check_complete(data, sniff(data, path.name), path.name)
+        return data
+
+    return Body(request.body(), whole)
 
 
-def _kept_bytes(workspace: Workspace, sha256: str) -> bytes:
+def _kept(workspace: Workspace, sha256: str) -> tuple[Path, bytes]:
     path = workspace.find_image(sha256)
     if path is None:
         raise ImageError("A picture of this request is no longer in the workspace.", hint="Choose it again.")
-    data = path.read_bytes()
-    check_complete(data, sniff(data, path.name), path.name)
-    return data
+    return path, path.read_bytes()

@@ -243,7 +243,7 @@ class Studio(StudioAccess):
         return self.go_on(row)
 
     def _forget_if_gone(self, row: Row, is_there: Callable[[Row], bool]) -> None:
-        """A video that somebody took away is fetched anew. A store is asked for one, never for each of a long list."""
+        """A video that somebody took away is fetched anew. A store is asked for what is wanted now, not for lists."""
         generation = self.generation_of(row)
         with contextlib.suppress(StoreError):  # nobody can tell now
             if generation.video is not None and not is_there(generation.row):

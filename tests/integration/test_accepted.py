@@ -11,6 +11,7 @@ import pytest
 
 import kling_widget as kw
 from kling_widget import Studio, SubmissionUnknownError, polling, retry
+from kling_widget.generation import Generation
 from kling_widget.ledger import Ledger
 from kling_widget.simulator import Fault, SimulatorServer
 from tests.integration.conftest import Serve, studio_on, submissions
@@ -158,12 +159,18 @@ def test_what_was_stopped_before_its_workspace_was_deleted_is_watched_again(
     assert len(submissions(server)) == 1
 
 
-def test_what_was_asked_for_again_meanwhile_holds_the_take(serve: Serve, cat: bytes, tmp_path: Path) -> None:
+def deleted_while_it_is_accepted(serve: Serve, cat: bytes, tmp_path: Path) -> tuple[SimulatorServer, Generation]:
+    """The vendor has it, its answer is on its way, and the workspace is gone."""
     server = serve(time_factor=60)
     server.simulator.faults.add(Fault("submit", "hang", seconds=2, accepted=True))
-    first = studio_on(server, tmp_path).submit(cat, "slow dolly in")
+    generation = studio_on(server, tmp_path).submit(cat, "slow dolly in")
     until(lambda: server.simulator.tasks)
     shutil.rmtree(tmp_path / "clips")
+    return server, generation
+
+
+def test_what_was_asked_for_again_meanwhile_holds_the_take(serve: Serve, cat: bytes, tmp_path: Path) -> None:
+    server, first = deleted_while_it_is_accepted(serve, cat, tmp_path)
     second = studio_on(server, tmp_path).submit(cat, "slow dolly in")  # nothing tells of the first one any more
     assert first.wait(DEADLINE).path != second.wait(DEADLINE).path
     third = studio_on(server, tmp_path)
@@ -173,11 +180,7 @@ def test_what_was_asked_for_again_meanwhile_holds_the_take(serve: Serve, cat: by
 
 
 def test_where_nothing_can_be_written_any_more_the_error_names_the_id(serve: Serve, cat: bytes, tmp_path: Path) -> None:
-    server = serve(time_factor=60)
-    server.simulator.faults.add(Fault("submit", "hang", seconds=2, accepted=True))
-    generation = studio_on(server, tmp_path).submit(cat, "slow dolly in")
-    until(lambda: server.simulator.tasks)
-    shutil.rmtree(tmp_path / "clips")
+    server, generation = deleted_while_it_is_accepted(serve, cat, tmp_path)
     (tmp_path / "clips").write_text("a file lies where the folder was")
     with pytest.raises(kw.KlingError) as caught:
         generation.wait(DEADLINE)
